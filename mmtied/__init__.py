@@ -1,0 +1,3 @@
+"""mmtied: tied block convolution for OpenMMLab."""
+
+__version__ = '0.1.0'

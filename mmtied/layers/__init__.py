@@ -1,0 +1,7 @@
+"""Tied layers: one thin filter, shared over equal blocks of channels."""
+
+from .tied_conv import TiedConv2d
+from .tied_linear import TiedLinear
+from .tied_se import TiedSE
+
+__all__ = ['TiedConv2d', 'TiedLinear', 'TiedSE']

@@ -1,0 +1,22 @@
+"""The one rule that every tied layer obeys: the blocks are equal."""
+
+from __future__ import annotations
+
+
+def check_divisible(layer: str, divisor: int, meaning: str, **channels: int) -> None:
+    """Raise an error that names the layer, its channels and its blocks unless every channel count divides.
+
+    Args:
+        layer: The layer's class name.
+        divisor: The number of equal parts that the channels are cut into.
+        meaning: The arguments that make up the divisor, as they were given, such as ``'blocks=4'``.
+        **channels: The channel counts by argument name.
+
+    Raises:
+        ValueError: If the divisor is not a positive whole number or does not divide one of the counts.
+    """
+    if not isinstance(divisor, int) or divisor < 1:
+        raise ValueError(f'{layer}: {meaning} must be a whole number of at least 1')
+    for name, count in channels.items():
+        if count % divisor:
+            raise ValueError(f'{layer}: {name}={count} cannot be cut into {divisor} equal parts ({meaning})')

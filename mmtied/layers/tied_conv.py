@@ -1,0 +1,110 @@
+"""Tied block convolution (TBC) and tied block group convolution (TGC).
+
+Wang, Yu: "Tied Block Convolution: Leaner and Better CNNs with Shared Thinner Filters", AAAI 2021,
+https://arxiv.org/abs/2009.12021, Eq. 3 and 4.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from .blocks import check_divisible
+
+
+@MODELS.register_module(name=['TiedConv', 'TiedConv2d'])
+class TiedConv2d(nn.Conv2d):
+    """A 2D convolution whose filters span one block of channels and are shared by all ``blocks`` of them.
+
+    The input channels are cut into B equal blocks, every block is convolved with the same filters, and the results
+    are concatenated (Eq. 3): B² fewer parameters and B times fewer FLOPs than ``nn.Conv2d``. With ``groups`` > 1 it
+    is the tied block group convolution (Eq. 4): the channels are cut into G groups first, each group into B blocks,
+    and the blocks of a group share the group's filters; the channel order is group-major, in and out.
+
+    The bias belongs to the filters and is shared with them. ``blocks=1`` is exactly ``nn.Conv2d``: same outputs, same
+    state dict. All arguments of ``nn.Conv2d`` have their ordinary meaning; in an mmcv ``ConvModule`` use
+    ``conv_cfg=dict(type='TiedConv', blocks=2)``.
+
+    Args:
+        in_channels: Channels of the input, divisible by ``blocks * groups``.
+        out_channels: Channels of the output, divisible by ``blocks * groups``.
+        kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype: As in ``nn.Conv2d``.
+        blocks: B, the number of equal blocks that share the filters. Defaults to 1.
+
+    Attributes:
+        weight: Of shape (out_channels / B, in_channels / (B G), k, k).
+        bias: Of shape (out_channels / B,), or None.
+
+    Shape:
+        Input (N, in_channels, H, W) or (in_channels, H, W), output (N, out_channels, H', W') or
+        (out_channels, H', W'), with H' and W' as in ``nn.Conv2d``.
+
+    Raises:
+        ValueError: If ``blocks * groups`` does not divide the channels.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] | str = 0,
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = 'zeros',
+        device=None,
+        dtype=None,
+        *,
+        blocks: int = 1,
+    ) -> None:
+        check_divisible('TiedConv2d', blocks, f'blocks={blocks}')
+        meaning = f'blocks={blocks}' if groups == 1 else f'blocks={blocks} x groups={groups}'
+        check_divisible('TiedConv2d', blocks * groups, meaning, in_channels=in_channels, out_channels=out_channels)
+        super().__init__(
+            *(in_channels // blocks, out_channels // blocks, kernel_size, stride, padding, dilation, groups),
+            *(bias, padding_mode, device, dtype),
+        )
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.blocks = blocks
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.blocks == 1:
+            return self._conv_forward(x, self.weight, self.bias)
+        if x.is_cuda and self.groups == 1 and x.dim() == 4 and x.is_contiguous():
+            return self.fold_blocks(x)
+        return self.repeat_filters(x)
+
+    def repeat_filters(self, x: Tensor) -> Tensor:
+        """Convolve in B x G groups, with the filters of a group repeated for each of its blocks.
+
+        It reads any memory layout without a copy of the features and serves groups as well. On a CPU it is as quick
+        as :meth:`fold_blocks` or up to twice as quick (``benchmarks/tied_conv_forms.py``).
+        """
+        weight = self.weight.unflatten(0, (self.groups, 1, -1))
+        weight = weight.expand(-1, self.blocks, -1, -1, -1, -1).flatten(0, 2)  # (out, in / (B G), k, k)
+        bias = self.bias
+        if bias is not None:
+            bias = bias.unflatten(0, (self.groups, 1, -1)).expand(-1, self.blocks, -1).flatten()  # (out,)
+        padding = self.padding
+        if self.padding_mode != 'zeros':
+            x = F.pad(x, self._reversed_padding_repeated_twice, mode=self.padding_mode)
+            padding = 0
+        return F.conv2d(x, weight, bias, self.stride, padding, self.dilation, self.blocks * self.groups)
+
+    def fold_blocks(self, x: Tensor) -> Tensor:
+        """Convolve the blocks as if they were samples: one dense convolution over a view of contiguous features.
+
+        On CUDA this is the published form: its time stays level where that of group convolution grows with the
+        number of groups (Fig. 3).
+        """
+        n, _, h, w = x.shape
+        x = x.view(n * self.blocks, self.in_channels // self.blocks, h, w)
+        x = self._conv_forward(x, self.weight, self.bias)
+        return x.reshape(n, self.out_channels, x.shape[-2], x.shape[-1])
+
+    def extra_repr(self) -> str:
+        return f'{super().extra_repr()}, blocks={self.blocks}'
