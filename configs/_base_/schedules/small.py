@@ -1,0 +1,14 @@
+# For small sets from scratch: AdamW over 10 epochs, a short warm-up, then a cosine.
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=10, val_interval=10)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.05, by_epoch=False, begin=0, end=50),
+    dict(type='CosineAnnealingLR', T_max=10, eta_min=1e-5, by_epoch=True, convert_to_iter_based=True),
+]
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01),
+    clip_grad=dict(max_norm=10),
+)
+auto_scale_lr = dict(enable=False, base_batch_size=8)

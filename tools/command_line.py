@@ -1,0 +1,41 @@
+"""What train.py and test.py share: mmdet's command line, and the config that it makes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+
+def config_parser(description: str) -> argparse.ArgumentParser:
+    """Return a parser with the arguments that mmdet's train and test commands have in common."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--work-dir', help='folder of logs and checkpoints (default: work_dirs/CONFIG)')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help="settings that override the config's, as key=value; a list as key=\"[a,b]\" or key=a,b",
+    )
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher (default: none)'
+    )
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    return parser
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Return the config of the command line; --work-dir goes before the config's own, and that before the default."""
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    config = Config.fromfile(args.config)
+    config.launcher = args.launcher
+    if args.cfg_options is not None:
+        config.merge_from_dict(args.cfg_options)
+    if args.work_dir is not None:
+        config.work_dir = args.work_dir
+    elif config.get('work_dir') is None:
+        config.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+    return config

@@ -1,0 +1,37 @@
+#!/usr/bin/env python3
+"""Make a data set of occluded scenes in COCO's format: folder/{train,val}/*.jpg, folder/instances_{train,val}.json."""
+
+import argparse
+import json
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from mmtied.datasets import write_scenes
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('folder', type=Path, help='folder of the data set')
+    parser.add_argument('--train', type=int, default=800, help='number of training scenes (default: %(default)s)')
+    parser.add_argument('--val', type=int, default=200, help='number of validation scenes (default: %(default)s)')
+    parser.add_argument('--size', type=int, default=192, help='height and width in pixels (default: %(default)s)')
+    parser.add_argument('--seed', type=int, default=0, help='the same seed gives the same scenes (default: 0)')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    for split, images in (('train', args.train), ('val', args.val)):
+        path = args.folder / f'instances_{split}.json'
+        wanted = {'split': split, 'images': images, 'size': args.size, 'seed': args.seed}
+        if path.exists() and wanted.items() <= json.loads(path.read_text()).get('info', {}).items():
+            print(f'{path} holds these {images} scenes already')
+            continue
+        progress = partial(tqdm, desc=f'{split} scenes', unit='')
+        print(f'wrote {write_scenes(args.folder, split, images, args.size, args.seed, progress)}')
+
+
+if __name__ == '__main__':
+    main()

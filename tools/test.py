@@ -1,0 +1,34 @@
+#!/usr/bin/env python3
+"""Test a detector: mmdet's `tools/test.py`, with the same arguments."""
+
+from command_line import config_parser, load_config
+from mmdet.engine.hooks.utils import trigger_visualization_hook
+from mmdet.evaluation import DumpDetResults
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+import mmtied  # noqa: F401
+
+
+def main() -> None:
+    parser = config_parser(__doc__)
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--out', help='pickle file for the predictions')
+    parser.add_argument('--show', action='store_true', help='show the predictions in a window')
+    parser.add_argument('--show-dir', help='folder in WORK_DIR/TIMESTAMP for images with the predictions drawn')
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds between shown images (default: 2)')
+    args = parser.parse_args()
+    if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
+        parser.error(f'--out={args.out} must end in .pkl or .pickle')
+    config = load_config(args)
+    config.load_from = args.checkpoint
+    if args.show or args.show_dir:
+        config = trigger_visualization_hook(config, args)
+    runner = RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
+    if args.out is not None:
+        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
+    runner.test()
+
+
+if __name__ == '__main__':
+    main()
