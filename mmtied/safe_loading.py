@@ -1,19 +1,44 @@
 """Let checkpoints of mmengine's runner load with torch's safe loading on.
 
-Since torch 2.6, ``torch.load`` refuses every class that is not on its list. A runner's checkpoint holds, besides
-tensors, its log: mmengine's history buffers of numpy arrays. These classes only hold data, so they are put on the
-list, and loading stays safe for everything else.
+Since torch 2.6, ``torch.load`` refuses every class and function that is not on its list. A runner's checkpoint holds,
+besides tensors, its log: mmengine's history buffers of numpy arrays. They only hold data, so they are put on the list,
+and loading stays safe for everything else.
 """
 
 from __future__ import annotations
+
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
+STATISTICS = ('min', 'max', 'mean', 'current')
+DTYPES = ('?', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'f2', 'f4', 'f8')
+
+
+def statistic(owner: type, name: str):
+    """Stand in for ``getattr``, by which a history buffer's methods are pickled, and get nothing but these."""
+    if owner is not HistoryBuffer or name not in STATISTICS:
+        raise UnpicklingError(f'getattr({owner!r}, {name!r}) is not allowed in a checkpoint')
+    return getattr(HistoryBuffer, name)
+
 
 def allow_runner_checkpoints() -> None:
     """Put what mmengine's runner writes on the list of torch's safe loading."""
     if not hasattr(torch.serialization, 'add_safe_globals'):
-        return  # Before torch 2.4 there is no list, and runner checkpoints load.
-    torch.serialization.add_safe_globals([HistoryBuffer, np.ndarray, np.dtype])
+        return  # Before torch 2.4 there is no list, and these checkpoints load.
+    # Numpy renamed its core package; a checkpoint names these functions by the place they had when it was written.
+    reconstruct, _, _ = np.empty(0).__reduce__()
+    scalar, _ = np.float64(0).__reduce__()
+    torch.serialization.add_safe_globals(
+        [
+            HistoryBuffer,
+            (statistic, 'builtins.getattr'),
+            np.ndarray,
+            np.dtype,
+            *(type(np.dtype(name)) for name in DTYPES),
+            *((reconstruct, f'numpy.{core}.multiarray._reconstruct') for core in ('core', '_core')),
+            *((scalar, f'numpy.{core}.multiarray.scalar') for core in ('core', '_core')),
+        ]
+    )

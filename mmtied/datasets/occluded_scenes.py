@@ -148,7 +148,7 @@ def write_scenes(
     folder: str | Path,
     split: str,
     images: int,
-    size: int = 192,
+    size: int = 128,
     seed: int = 0,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Path:
@@ -160,7 +160,7 @@ def write_scenes(
         folder: Folder of the data set, made where it is missing.
         split: Name of the split; another split of the same seed holds other scenes.
         images: Number of scenes.
-        size: Height and width of the images in pixels. Defaults to 192.
+        size: Height and width of the images in pixels. Defaults to 128.
         seed: Of all randomness. Defaults to 0.
         progress: Wraps the numbers of the scenes, as ``tqdm`` does. Defaults to none.
 

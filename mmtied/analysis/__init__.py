@@ -1,0 +1,5 @@
+"""Analyses of networks."""
+
+from .complexity import Complexity, complexity
+
+__all__ = ['Complexity', 'complexity']
