@@ -18,7 +18,7 @@ def config_parser(description: str) -> argparse.ArgumentParser:
         '--cfg-options',
         nargs='+',
         action=DictAction,
-        help="settings that override the config's, as key=value; a list as key=\"[a,b]\" or key=a,b",
+        help='settings that override the config\'s, as key=value; a list as key="[a,b]" or key=a,b',
     )
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher (default: none)'

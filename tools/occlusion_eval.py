@@ -24,7 +24,9 @@ def parse_args() -> argparse.Namespace:
         help='edges of the bins from 0 to 1; an edge given twice is a bin of that value alone '
         '(default: 0 0 .2 .4 .6 .8 1)',
     )
-    parser.add_argument('--out-dir', type=Path, help='folder for occlusion.json (every image, every score) and curve.png')
+    parser.add_argument(
+        '--out-dir', type=Path, help='folder for occlusion.json (every image, every score) and curve.png'
+    )
     parser.add_argument(
         '--engine',
         choices=['hotcoco', 'pycocotools'],

@@ -74,9 +74,10 @@ def make_scene(rng: np.random.Generator, size: int, ratio: float, tries: int = 8
         if abs(trial_ratio - ratio) < abs(found - ratio):
             found, masks, labels = trial_ratio, [mask for mask, _ in trial], [label for _, label in trial]
     image = background(rng, size)
-    for mask, (x, y, width, height) in zip(masks, boxes_of(masks).astype(int)):
+    for mask, label, (x, y, width, height) in zip(masks, labels, boxes_of(masks).astype(int)):
         crop = np.s_[y : y + height, x : x + width]
-        image[crop][mask[crop]] = texture(rng, height, width)[mask[crop]]
+        # Each class keeps near a hue of its own, as many things do, so that a short training can tell them apart.
+        image[crop][mask[crop]] = texture(rng, height, width, label / len(CLASSES))[mask[crop]]
     return Scene(photometric_variation(rng, image), masks, labels)
 
 

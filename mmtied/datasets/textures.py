@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 
-def texture(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Return a field of one of five patterns in two random colours."""
+def texture(rng: np.random.Generator, height: int, width: int, hue: float) -> np.ndarray:
+    """Return a field of one of five patterns in two shades near a hue, given in turns of the colour circle."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
     angle, period = rng.uniform(0, np.pi), rng.uniform(6, 20)
     u = (x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / period
@@ -26,10 +26,16 @@ def texture(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
         weight = 0.5 + 0.5 * np.sin(u)
     else:  # plain
         weight = np.zeros_like(u)
-    first = rng.uniform(0, 255, 3)
-    second = np.clip(first + rng.uniform(-90, 90, 3), 0, 255)
+    hue = (hue + rng.normal(0, 0.05)) % 1
+    first, second = shade(rng, hue), shade(rng, hue)
     field = first + weight[..., None] * (second - first)
     return np.clip(field + cloud(rng, height, width, 6, 15)[..., None], 0, 255).astype(np.uint8)
+
+
+def shade(rng: np.random.Generator, hue: float) -> np.ndarray:
+    """Return a random shade of a hue, (3,)."""
+    pixel = np.array([[[360 * hue, rng.uniform(0.4, 1), rng.uniform(0.35, 1)]]], dtype=np.float32)
+    return 255 * cv2.cvtColor(pixel, cv2.COLOR_HSV2BGR)[0, 0]
 
 
 def background(rng: np.random.Generator, size: int) -> np.ndarray:

@@ -37,7 +37,7 @@ def save_curve(result: OcclusionResult, path: str | Path) -> Path:
         curves = {name: [100 * getattr(row, name) if row.images else np.nan for row in rows] for name in COLOURS}
         for name, values in curves.items():
             axes.plot(x, values, marker='o', color=COLOURS[name], label=name)
-        axes.set_ylim(0, max(1, 1.15 * np.nanmax(list(curves.values()))))
+        axes.set_ylim(0, max(1, 1.15 * np.nan_to_num(list(curves.values())).max()))
         axes.set_zorder(bars.get_zorder() + 1)
         axes.patch.set_visible(False)
         axes.set(title=iou_type, xlabel='occlusion ratio of the image')

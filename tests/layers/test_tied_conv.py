@@ -64,7 +64,9 @@ def test_both_forms_are_one_layer(blocks, bias):
     folded, repeated = layer.fold_blocks(x), layer.repeat_filters(x)
     assert_close(folded, repeated)
     inputs = [x, *layer.parameters()]
-    for a, b in zip(torch.autograd.grad(folded.square().sum(), inputs), torch.autograd.grad(repeated.square().sum(), inputs)):
+    for a, b in zip(
+        torch.autograd.grad(folded.square().sum(), inputs), torch.autograd.grad(repeated.square().sum(), inputs)
+    ):
         assert_close(a, b)
 
 

@@ -174,7 +174,9 @@ def test_plugins_sit_where_mmdet_puts_them():
         dict(cfg=dict(type='TiedSE', blocks=2, ratio=2), position='after_conv3', stages=(False, True, True, True)),
     ]
     backbone = TiedResNet(**TINY, plugins=plugins)
-    widths = {name: layer.squeeze.in_features for name, layer in backbone.layer2[0].named_children() if 'tied_se' in name}
+    widths = {
+        name: layer.squeeze.in_features for name, layer in backbone.layer2[0].named_children() if 'tied_se' in name
+    }
     assert widths == {'tied_se1': 4 * 32, 'tied_se2': 5 * 32, 'tied_se': 128}
     assert not hasattr(backbone.layer1[0], 'tied_se')
     assert hasattr(backbone.layer1[0], 'tied_se1')

@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""Time the two forms of a tied convolution on the layers of TiedResNet-50, beside the ordinary convolution.
+
+The forms are timed in turns, so that drift cancels; figures are medians, and ratios to the ordinary convolution.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import platform
+import statistics
+import sys
+import time
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from mmtied.layers import TiedConv2d
+
+# in, out, height and width, kernel, blocks
+LAYERS = [
+    (256, 128, 56, 1, 2),
+    (32, 32, 56, 3, 2),
+    (32, 32, 56, 3, 4),
+    (32, 32, 56, 3, 8),
+    (64, 64, 28, 3, 8),
+    (128, 128, 14, 3, 4),
+    (256, 256, 7, 3, 8),
+    (1024, 512, 14, 1, 2),
+]
+
+
+def milliseconds(run, x: Tensor, backward: bool) -> float:
+    synchronize = torch.cuda.synchronize if x.is_cuda else lambda: None
+    synchronize()
+    start = time.perf_counter()
+    y = run(x)
+    if backward:
+        y.sum().backward()
+    synchronize()
+    return 1000 * (time.perf_counter() - start)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    parser.add_argument('--batch', type=int, default=4)
+    parser.add_argument('--repeats', type=int, default=15)
+    args = parser.parse_args()
+    machine = torch.cuda.get_device_name() if args.device == 'cuda' else platform.processor() or platform.machine()
+    print(f'# {machine}, {torch.get_num_threads()} threads, torch {torch.__version__}, batch {args.batch}')
+    table = csv.writer(sys.stdout, lineterminator='\n')
+    table.writerow('in out size kernel blocks layout pass ordinary_ms fold_ratio repeat_ratio'.split())
+    for c_in, c_out, size, kernel, blocks in tqdm(LAYERS, file=sys.stderr):
+        layer = TiedConv2d(c_in, c_out, kernel, padding=kernel // 2, bias=False, blocks=blocks).to(args.device)
+        ordinary = nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2, bias=False).to(args.device)
+        forms = (ordinary, lambda x, layer=layer: layer.fold_blocks(x.contiguous()), layer.repeat_filters)
+        for layout in (torch.contiguous_format, torch.channels_last):
+            x = torch.randn(args.batch, c_in, size, size, device=args.device).contiguous(memory_format=layout)
+            x.requires_grad_()
+            for backward in (False, True):
+                with torch.set_grad_enabled(backward):
+                    rounds = [[milliseconds(run, x, backward) for run in forms] for _ in range(args.repeats + 3)][3:]
+                base, fold, repeat = (statistics.median(column) for column in zip(*rounds))
+                names = (str(layout).split('.')[1], 'forward+backward' if backward else 'forward')
+                times = (f'{base:.3f}', f'{fold / base:.2f}', f'{repeat / base:.2f}')
+                table.writerow([c_in, c_out, size, kernel, blocks, *names, *times])
+
+
+if __name__ == '__main__':
+    main()

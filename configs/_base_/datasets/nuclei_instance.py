@@ -1,0 +1,14 @@
+_base_ = './small_instance.py'
+data_root = '{{$MMTIED_NUCLEI:data/nuclei}}/'
+metainfo = dict(classes=('nucleus',))
+train_dataloader = dict(
+    dataset=dict(
+        data_root=data_root, metainfo=metainfo, ann_file='instances_train.json', data_prefix=dict(img='images/')
+    )
+)
+val_dataloader = dict(
+    dataset=dict(data_root=data_root, metainfo=metainfo, ann_file='instances_val.json', data_prefix=dict(img='images/'))
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=data_root + 'instances_val.json')
+test_evaluator = val_evaluator

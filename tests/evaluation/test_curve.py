@@ -1,0 +1,30 @@
+"""The curve is a picture with one panel for each IoU type."""
+
+import cv2
+
+from mmtied.evaluation import evaluate_occlusion
+from mmtied.evaluation.curve import save_curve
+
+TRUTH = {
+    'images': [{'id': i, 'width': 9, 'height': 9} for i in (1, 2)],
+    'categories': [{'id': 1}],
+    'annotations': [
+        {'image_id': i, 'category_id': 1, 'bbox': [0, 0, 4, 4 + i], 'segmentation': [[0, 0, 4, 0, 4, 4, 0, 4]]}
+        for i in (1, 2, 2)
+    ],
+}
+FOUND = [annotation | {'score': 0.5} for annotation in TRUTH['annotations']]
+
+
+def test_picture(tmp_path):
+    for iou_types, panels in ((('bbox',), 1), (('bbox', 'segm'), 2)):
+        path = save_curve(evaluate_occlusion(TRUTH, FOUND, iou_types), tmp_path / 'curve.png')
+        picture = cv2.imread(str(path))
+        assert picture.shape[1] == panels * 780
+        assert picture.std() > 10
+    assert [file.name for file in tmp_path.iterdir()] == ['curve.png']
+
+
+def test_nothing_to_draw_is_still_a_picture(tmp_path):
+    result = evaluate_occlusion(TRUTH | {'annotations': []}, [])
+    assert save_curve(result, tmp_path / 'curve.pdf').read_bytes().startswith(b'%PDF')

@@ -1,0 +1,123 @@
+"""The metric in mmdet's loop: mmdet's own numbers on the whole set, and those of the command in every bin."""
+
+import json
+
+import pytest
+import torch
+from mmdet.evaluation import CocoMetric
+from mmengine.registry import METRICS
+
+from mmtied.evaluation import evaluate_occlusion
+from mmtied.evaluation.metric import OcclusionMetric
+
+CLASSES = ('a', 'b')
+
+
+def data(images: int = 30) -> tuple[dict, list[dict]]:
+    """A ground truth, and mmdet's data samples of jittered detections with masks."""
+    generator = torch.Generator().manual_seed(0)
+    truth = {'images': [], 'annotations': [], 'categories': [{'id': 4, 'name': 'a'}, {'id': 7, 'name': 'b'}]}
+    samples = []
+    for i in range(images):
+        truth['images'].append({'id': i, 'width': 64, 'height': 64, 'file_name': f'{i}.jpg'})
+        count = i % 5
+        corners = torch.randint(0, 32, (count, 2), generator=generator).float()
+        boxes = torch.cat([corners, corners + torch.randint(8, 32, (count, 2), generator=generator)], 1)
+        labels = torch.randint(0, 2, (count,), generator=generator)
+        instances = []
+        for box, label in zip(boxes.tolist(), labels.tolist()):
+            x0, y0, x1, y1 = box
+            polygon = [[x0, y0, x1, y0, x1, y1, x0, y1]]
+            instances.append({'bbox': box, 'bbox_label': label, 'mask': polygon, 'ignore_flag': 0})
+            entry = {'bbox': [x0, y0, x1 - x0, y1 - y0], 'area': (x1 - x0) * (y1 - y0), 'iscrowd': 0}
+            entry |= {'image_id': i, 'category_id': (4, 7)[label], 'segmentation': polygon}
+            truth['annotations'].append(entry | {'id': len(truth['annotations']) + 1})
+        found = boxes + 2 * torch.randn(boxes.shape, generator=generator)
+        masks = torch.zeros(count, 64, 64, dtype=torch.bool)
+        for mask, (x0, y0, x1, y1) in zip(masks, found.round().int().tolist()):
+            mask[max(y0, 0) : y1, max(x0, 0) : x1] = True
+        scores = torch.rand(count, generator=generator)
+        prediction = {'bboxes': found, 'scores': scores, 'labels': labels, 'masks': masks}
+        samples.append({'img_id': i, 'ori_shape': (64, 64), 'pred_instances': prediction, 'instances': instances})
+    return truth, samples
+
+
+def run(metric, samples) -> dict[str, float]:
+    metric.dataset_meta = {'classes': CLASSES}
+    metric.process({}, samples)
+    return metric.evaluate(size=len(samples))
+
+
+@pytest.fixture
+def ann_file(tmp_path):
+    path = tmp_path / 'gt.json'
+    path.write_text(json.dumps(data()[0]))
+    return str(path)
+
+
+def test_whole_set_equals_mmdets_metric(ann_file):
+    samples = data()[1]
+    ours = run(OcclusionMetric(ann_file=ann_file, metric=['bbox', 'segm']), samples)
+    theirs = run(CocoMetric(ann_file=ann_file, metric=['bbox', 'segm']), samples)
+    for iou_type in ('bbox', 'segm'):
+        for score in ('mAP', 'mAP_50', 'mAP_75'):
+            # mmdet rounds to three decimals.
+            wanted = pytest.approx(theirs[f'coco/{iou_type}_{score}'], abs=5.1e-4)
+            assert ours[f'occlusion/{iou_type}_{score}'] == wanted
+
+
+def test_bins_equal_the_command_on_the_written_results(ann_file, tmp_path):
+    prefix = str(tmp_path / 'results')
+    scores = run(OcclusionMetric(ann_file=ann_file, metric=['bbox', 'segm'], outfile_prefix=prefix), data()[1])
+    for iou_type in ('bbox', 'segm'):
+        result = evaluate_occlusion(ann_file, f'{prefix}.{iou_type}.json', (iou_type,))
+        names = ['', '_r0', '_r0-0.2', '_r0.2-0.4', '_r0.4-0.6', '_r0.6-0.8', '_r0.8-1']
+        for name, row in zip(names, result.scores[iou_type]):
+            assert scores[f'occlusion/{iou_type}_mAP{name}'] == row.AP
+            assert scores[f'occlusion/{iou_type}_mAP_75{name}'] == row.AP75
+
+
+def test_ground_truth_from_the_dataset(ann_file):
+    samples = data()[1]
+    lazy = run(OcclusionMetric(metric=['bbox', 'segm']), samples)
+    assert lazy == pytest.approx(run(OcclusionMetric(ann_file=ann_file, metric=['bbox', 'segm']), samples))
+
+
+def test_only_the_classes_of_the_dataset_count(ann_file):
+    samples = data()[1]
+    for sample in samples:
+        found = sample['pred_instances']
+        keep = found['labels'] == 0
+        sample['pred_instances'] = {key: value[keep] for key, value in found.items()}
+    metrics = OcclusionMetric(ann_file=ann_file), CocoMetric(ann_file=ann_file)
+    results = []
+    for metric in metrics:
+        metric.dataset_meta = {'classes': ('a',)}
+        metric.process({}, samples)
+        results.append(metric.evaluate(size=len(samples)))
+    assert results[0]['occlusion/bbox_mAP'] == pytest.approx(results[1]['coco/bbox_mAP'], abs=5.1e-4)
+
+
+def test_format_only_writes_and_scores_nothing(ann_file, tmp_path):
+    metric = OcclusionMetric(ann_file=ann_file, format_only=True, outfile_prefix=str(tmp_path / 'only'))
+    assert run(metric, data()[1]) == {}
+    assert (tmp_path / 'only.bbox.json').exists()
+
+
+def test_nothing_found_scores_zero(ann_file):
+    samples = data()[1]
+    for sample in samples:
+        sample['pred_instances'] = {key: value[:0] for key, value in sample['pred_instances'].items()}
+    assert run(OcclusionMetric(ann_file=ann_file), samples)['occlusion/bbox_mAP'] == 0
+
+
+def test_own_edges_and_registered_name(ann_file):
+    metric = METRICS.build(dict(type='mmtied.OcclusionMetric', ann_file=ann_file, edges=[0, 0.5, 1]))
+    keys = [key for key in run(metric, data()[1]) if 'mAP_75' in key]
+    assert keys == ['occlusion/bbox_mAP_75', 'occlusion/bbox_mAP_75_r0-0.5', 'occlusion/bbox_mAP_75_r0.5-1']
+
+
+@pytest.mark.parametrize('argument', [dict(metric='proposal'), dict(edges=[0, 2])])
+def test_bad_arguments(argument):
+    with pytest.raises(ValueError, match='must'):
+        OcclusionMetric(**argument)

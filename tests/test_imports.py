@@ -1,0 +1,57 @@
+"""What imports what: the evaluation works without torch, the backbones without compiled operators."""
+
+import subprocess
+import sys
+
+import pytest
+
+from mmtied.safe_loading import statistic
+
+
+def run(code: str) -> str:
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_evaluation_loads_no_torch():
+    code = (
+        'import sys, mmtied.evaluation; '
+        'print([name for name in ("torch", "mmengine", "mmcv", "mmdet", "matplotlib") if name in sys.modules])'
+    )
+    assert run(code) == '[]'
+
+
+def test_backbones_need_no_compiled_operators():
+    code = (
+        'import sys; sys.modules["mmcv._ext"] = sys.modules["mmcv.ops"] = None\n'
+        'from mmengine.registry import MODELS\n'
+        'import mmtied, torch\n'
+        'print(MODELS.build(dict(type="TiedResNet", depth=26)).eval()(torch.zeros(1, 3, 32, 32))[-1].shape[1])\n'
+        'print("mmdet" in sys.modules)'
+    )
+    assert run(code).split() == ['2048', 'False']
+
+
+@pytest.mark.parametrize('first', ['mmdet.registry', 'mmpretrain.registry', 'mmengine.registry'])
+def test_bare_name_after_import(first):
+    assert run(f'from {first} import MODELS\nimport mmtied\nprint(MODELS.get("TiedResNet").__name__)') == 'TiedResNet'
+
+
+def test_scoped_name_without_import():
+    assert run('from mmdet.registry import MODELS\nprint(MODELS.get("mmtied.TiedResNet").__name__)') == 'TiedResNet'
+    assert (
+        run('from mmdet.registry import METRICS\nprint(METRICS.get("mmtied.OcclusionMetric").__name__)')
+        == 'OcclusionMetric'
+    )
+
+
+def test_allowed_getattr_gets_statistics_alone():
+    from pickle import UnpicklingError
+
+    from mmengine.logging import HistoryBuffer
+
+    assert statistic(HistoryBuffer, 'mean') is HistoryBuffer.mean
+    for owner, name in ((HistoryBuffer, '__class__'), (HistoryBuffer, 'register_statistics'), (object, 'mean')):
+        with pytest.raises(UnpicklingError, match='not allowed'):
+            statistic(owner, name)
