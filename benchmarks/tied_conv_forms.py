@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from mmtied.layers import TiedConv2d
 
-# in, out, height and width, kernel, blocks
+LAYER = ('in', 'out', 'size', 'kernel', 'blocks')
 LAYERS = [
     (256, 128, 56, 1, 2),
     (32, 32, 56, 3, 2),
@@ -52,7 +52,7 @@ def main() -> None:
     machine = torch.cuda.get_device_name() if args.device == 'cuda' else platform.processor() or platform.machine()
     print(f'# {machine}, {torch.get_num_threads()} threads, torch {torch.__version__}, batch {args.batch}')
     table = csv.writer(sys.stdout, lineterminator='\n')
-    table.writerow('in out size kernel blocks layout pass ordinary_ms fold_ratio repeat_ratio'.split())
+    table.writerow([*LAYER, 'layout', 'pass', 'ordinary_ms', 'fold_ratio', 'repeat_ratio'])
     for c_in, c_out, size, kernel, blocks in tqdm(LAYERS, file=sys.stderr):
         layer = TiedConv2d(c_in, c_out, kernel, padding=kernel // 2, bias=False, blocks=blocks).to(args.device)
         ordinary = nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2, bias=False).to(args.device)

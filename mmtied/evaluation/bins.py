@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -40,7 +41,7 @@ class OcclusionBins:
     def labels(self) -> tuple[str, ...]:
         """A label for each bin in the notation of intervals: '0', '(0, .2)', '[.2, .4)', …, '[.8, 1]'."""
         labels = []
-        for i, (low, high) in enumerate(zip(self.edges[:-1], self.edges[1:])):
+        for i, (low, high) in enumerate(pairwise(self.edges)):
             if low == high:
                 labels.append(_short(low))
                 continue

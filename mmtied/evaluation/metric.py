@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from mmdet.datasets.api_wrappers import COCO
@@ -77,7 +78,7 @@ class OcclusionMetric(CocoMetric):
 
     def _keys(self, iou_type: str, rows: list) -> dict[str, float]:
         edges = self.bins.edges
-        names = [f'_r{low:g}' if low == high else f'_r{low:g}-{high:g}' for low, high in zip(edges[:-1], edges[1:])]
+        names = [f'_r{low:g}' if low == high else f'_r{low:g}-{high:g}' for low, high in pairwise(edges)]
         keys = {}
         for name, row in zip(['', *names], rows):
             scores = {'mAP': row.AP, 'mAP_50': row.AP50, 'mAP_75': row.AP75, 'AR': row.AR}

@@ -57,7 +57,11 @@ def test_no_box_has_no_ratio():
     assert np.isnan(occlusion_ratio(np.empty((0, 4))))
 
 
-@pytest.mark.parametrize('boxes, named', [([[0, 0, 1]], r'shape \(1, 3\)'), ([[0, 0, -1, 1]], 'negative'), ([[0, 0, np.nan, 1]], 'finite')])  # fmt: skip
+@pytest.mark.parametrize('boxes, named', [
+    ([[0, 0, 1]], r'shape \(1, 3\)'),
+    ([[0, 0, -1, 1]], 'negative'),
+    ([[0, 0, np.nan, 1]], 'finite'),
+])  # fmt: skip
 def test_bad_boxes(boxes, named):
     with pytest.raises(ValueError, match=named):
         occlusion_ratio(np.array(boxes))

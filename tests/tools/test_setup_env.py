@@ -80,7 +80,7 @@ def test_build_clears_the_rubble_and_stamps_last(tool, monkeypatch):
 def test_a_failed_step_says_where_the_log_is_and_leaves_no_stamp(tool, tmp_path):
     log = tmp_path / 'log'
     log.touch()
-    with pytest.raises(SystemExit, match='no such thing(.|\n)*whole log'):
+    with pytest.raises(SystemExit, match=r'no such thing(.|\n)*whole log'):
         tool.step('fails', ['sh', '-c', 'echo no such thing; exit 3'], log)
 
 

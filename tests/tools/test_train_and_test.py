@@ -62,7 +62,7 @@ def test_checkpoint_is_tested_and_its_results_evaluated(folder, trained):
     (scores,) = test_dir.rglob('*/*.json')
     logged = json.loads(scores.read_text())
     result = evaluate_occlusion(folder / 'data/instances_val.json', f'{results}.segm.json')
-    assert result.scores['segm'][0].AP == logged['occlusion/segm_mAP']
+    assert logged['occlusion/segm_mAP'] == result.scores['segm'][0].AP
     log = run(
         *(folder, ROOT / 'tools/occlusion_eval.py', 'data/instances_val.json', f'{results}.segm.json'),
         *('--out-dir', folder / 'report'),
