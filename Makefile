@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 DEMO := work_dirs/demo
-DEMO_CONFIG := configs/occluded_shapes/mask-rcnn_tiedr26-mini_fpn_10e_shapes.py
+DEMO_CONFIG := configs/occluded_shapes/mask-rcnn_tiedr26-mini_fpn_8e_shapes.py
 
 .PHONY: help env check demo test fast lint format lock clean
 
@@ -18,13 +18,13 @@ check: env  ## report versions and compiled operators
 demo: env  ## make occluded scenes, train a small tied Mask R-CNN, evaluate it by occlusion
 	$(RUN) tools/occluded_scenes.py $(DEMO)/data
 	MMTIED_SHAPES=$(DEMO)/data $(RUN) tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO)/train
-	MMTIED_SHAPES=$(DEMO)/data $(RUN) tools/test.py $(DEMO_CONFIG) $(DEMO)/train/epoch_10.pth --work-dir $(DEMO)/test \
+	MMTIED_SHAPES=$(DEMO)/data $(RUN) tools/test.py $(DEMO_CONFIG) $(DEMO)/train/epoch_8.pth --work-dir $(DEMO)/test \
 		--show-dir ../../pictures --cfg-options test_evaluator.outfile_prefix=$(DEMO)/results \
 		default_hooks.visualization.interval=20
 	$(RUN) tools/occlusion_eval.py $(DEMO)/data/instances_val.json $(DEMO)/results.segm.json --out-dir $(DEMO)
 	@echo
 	@echo "The curve is $(DEMO)/curve.png, all scores are in $(DEMO)/occlusion.json,"
-	@echo "detections (right) beside the truth (left) are in $(DEMO)/pictures, the checkpoint is $(DEMO)/train/epoch_10.pth."
+	@echo "detections (right) beside the truth (left) are in $(DEMO)/pictures, the checkpoint is $(DEMO)/train/epoch_8.pth."
 	@echo "Next, with COCO in data/coco, on a GPU:"
 	@echo "  $(RUN) tools/train.py configs/mask_rcnn/mask-rcnn_tiedr50-4s32w_fpn_2x_coco.py"
 

@@ -14,7 +14,7 @@ from mmtied.datasets import write_scenes
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('folder', type=Path, help='folder of the data set')
-    parser.add_argument('--train', type=int, default=480, help='number of training scenes (default: %(default)s)')
+    parser.add_argument('--train', type=int, default=400, help='number of training scenes (default: %(default)s)')
     parser.add_argument('--val', type=int, default=200, help='number of validation scenes (default: %(default)s)')
     parser.add_argument('--size', type=int, default=128, help='height and width in pixels (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='the same seed gives the same scenes (default: 0)')

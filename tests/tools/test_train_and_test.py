@@ -14,7 +14,7 @@ from mmtied.datasets import write_scenes
 from mmtied.evaluation import evaluate_occlusion
 
 ROOT = Path(__file__).parents[2]
-CONFIG = ROOT / 'configs/occluded_shapes/mask-rcnn_tiedr26-mini_fpn_10e_shapes.py'
+CONFIG = ROOT / 'configs/occluded_shapes/mask-rcnn_tiedr26-mini_fpn_8e_shapes.py'
 MMDET_TOOLS = Path(find_spec('mmdet').origin).parent / '.mim' / 'tools'
 pytestmark = pytest.mark.slow
 

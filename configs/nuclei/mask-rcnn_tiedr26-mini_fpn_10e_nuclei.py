@@ -1,7 +1,0 @@
-_base_ = [
-    '../_base_/models/mask-rcnn_tiedr26-mini_fpn.py',
-    '../_base_/datasets/nuclei_instance.py',
-    '../_base_/schedules/small.py',
-    'mmdet::_base_/default_runtime.py',
-]
-model = dict(roi_head=dict(bbox_head=dict(num_classes=1), mask_head=dict(num_classes=1)))
