@@ -19,12 +19,11 @@ demo: env  ## make occluded scenes, train a small tied Mask R-CNN, evaluate it b
 	$(RUN) tools/occluded_scenes.py $(DEMO)/data
 	MMTIED_SHAPES=$(DEMO)/data $(RUN) tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO)/train
 	MMTIED_SHAPES=$(DEMO)/data $(RUN) tools/test.py $(DEMO_CONFIG) $(DEMO)/train/epoch_8.pth --work-dir $(DEMO)/test \
-		--show-dir ../../pictures --cfg-options test_evaluator.outfile_prefix=$(DEMO)/results \
-		default_hooks.visualization.interval=20
-	$(RUN) tools/occlusion_eval.py $(DEMO)/data/instances_val.json $(DEMO)/results.segm.json --out-dir $(DEMO)
+		--cfg-options test_evaluator.outfile_prefix=$(DEMO)/results
+	$(RUN) tools/occlusion_eval.py $(DEMO)/data/instances_val.json $(DEMO)/results.segm.json \
+		--image-dir $(DEMO)/data/val --out-dir $(DEMO)
 	@echo
-	@echo "The curve is $(DEMO)/curve.png, all scores are in $(DEMO)/occlusion.json,"
-	@echo "detections (right) beside the truth (left) are in $(DEMO)/pictures, the checkpoint is $(DEMO)/train/epoch_8.pth."
+	@echo "Look at $(DEMO)/curve.png and at the detections in $(DEMO)/gallery.png; all scores are in $(DEMO)/occlusion.json."
 	@echo "Next, with COCO in data/coco, on a GPU:"
 	@echo "  $(RUN) tools/train.py configs/mask_rcnn/mask-rcnn_tiedr50-4s32w_fpn_2x_coco.py"
 

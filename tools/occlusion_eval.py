@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from mmtied.evaluation import InputError, OcclusionBins, evaluate_occlusion
+from mmtied.evaluation import InputError, OcclusionBins, OcclusionResult, evaluate_occlusion
 
 
 def parse_args() -> argparse.Namespace:
@@ -27,6 +27,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out-dir', type=Path, help='folder for occlusion.json (every image, every score) and curve.png'
     )
+    parser.add_argument('--image-dir', type=Path, help='folder of the images, for gallery.png in the --out-dir')
     parser.add_argument(
         '--engine',
         choices=['hotcoco', 'pycocotools'],
@@ -34,6 +35,8 @@ def parse_args() -> argparse.Namespace:
         help='pycocotools is the reference: same numbers, slower (default: hotcoco)',
     )
     args = parser.parse_args()
+    if args.image_dir and not args.out_dir:
+        parser.error('--image-dir: pictures need an --out-dir')
     try:
         args.bins = OcclusionBins(tuple(args.edges))
     except ValueError as error:
@@ -46,13 +49,21 @@ def main() -> None:
     result = evaluate_occlusion(args.ground_truth, args.results, args.metric, args.bins, args.engine)
     print(result)
     if args.out_dir:
-        from mmtied.evaluation.curve import save_curve  # matplotlib takes a second to import
+        write(result, args.out_dir, args.image_dir)
 
-        args.out_dir.mkdir(parents=True, exist_ok=True)
-        path = args.out_dir / 'occlusion.json'
-        aside = path.with_suffix('.json.part')
-        aside.write_text(json.dumps(result.to_dict(), indent=1))
-        print(f'wrote {aside.replace(path)} and {save_curve(result, args.out_dir / "curve.png")}')
+
+def write(result: OcclusionResult, folder: Path, image_dir: Path | None) -> None:
+    from mmtied.evaluation.curve import save_curve  # matplotlib takes a second to import
+    from mmtied.evaluation.gallery import save_gallery
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / 'occlusion.json'
+    aside = path.with_suffix('.json.part')
+    aside.write_text(json.dumps(result.to_dict(), indent=1))
+    written = [aside.replace(path), save_curve(result, folder / 'curve.png')]
+    if image_dir:
+        written.append(save_gallery(result, image_dir, folder / 'gallery.png'))
+    print('wrote', *written)
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""The curve of AP and AP75 over the occlusion ratio, as a picture. It imports matplotlib, the rest does not."""
+"""The curve of AP and AP75 over the occlusion ratio, as a picture. It imports matplotlib, the scores do not need it."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ def save_curve(result: OcclusionResult, path: str | Path) -> Path:
     Returns:
         The path.
     """
-    figure = Figure(figsize=(5.2 * len(result.scores), 3.9), layout='constrained')
-    for panel, (axes, iou_type) in enumerate(
-        zip(figure.subplots(1, len(result.scores), squeeze=False)[0], result.scores)
-    ):
+    figure = Figure(figsize=(5.2 * len(result.scores), 4.2), layout='constrained')
+    grid = figure.subplots(2, len(result.scores), squeeze=False, sharex='col', height_ratios=(4, 1))
+    for (axes, bars), iou_type in zip(grid.T, result.scores):
         rows = result.binned(iou_type)
         x = np.arange(len(rows))
-        bars = axes.twinx()
-        bars.bar(x, [row.images for row in rows], color='#e3e6ea', width=0.7)
-        bars.set_ylim(0, 3 * max(1, *(row.images for row in rows)))
-        bars.set_yticks([])
-        for i, row in enumerate(rows):
-            bars.annotate(f'{row.images}', (i, row.images), ha='center', va='bottom', color='#7a828c', fontsize=8)
         curves = {name: [100 * getattr(row, name) if row.images else np.nan for row in rows] for name in COLOURS}
         for name, values in curves.items():
             axes.plot(x, values, marker='o', color=COLOURS[name], label=name)
-        axes.set_ylim(0, max(1, 1.15 * np.nan_to_num(list(curves.values())).max()))
-        axes.set_zorder(bars.get_zorder() + 1)
-        axes.patch.set_visible(False)
-        axes.set(title=iou_type, xlabel='occlusion ratio of the image')
-        axes.set_xticks(x, [row.bin for row in rows])
-        axes.spines[['top', 'right']].set_visible(False)
-        bars.spines[['top', 'right']].set_visible(False)
-        if panel == 0:
-            axes.set_ylabel('%  (bars: images in the bin)')
-            axes.legend(frameon=False, loc='best')
+        axes.set(title=iou_type, ylim=(0, max(1, 1.1 * np.nan_to_num(list(curves.values())).max())))
+        axes.grid(axis='y', color='#e3e6ea')
+        bars.bar_label(bars.bar(x, [row.images for row in rows], color='#b8c0c8', width=0.7), fontsize=8)
+        bars.margins(y=0.3)
+        bars.set_xlabel('occlusion ratio of the image')
+        bars.set_xticks(x, [row.bin for row in rows])
+        bars.set_yticks([])
+        for part in (axes, bars):
+            part.spines[['top', 'right']].set_visible(False)
+    grid[0, 0].set_ylabel('%')
+    grid[1, 0].set_ylabel('images')
+    grid[0, 0].legend(frameon=False)
+    return save_figure(figure, path)
+
+
+def save_figure(figure: Figure, path: str | Path) -> Path:
+    """Write a figure aside and rename it, so that no half-written picture is left."""
     path = Path(path)
     aside = path.with_name(f'{path.name}.part')
     figure.savefig(aside, dpi=150, format=path.suffix[1:])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
 from .bins import NO_INSTANCES, OcclusionBins
-from .coco_input import InputError, check_ground_truth, check_results, iou_types_of, read_json
+from .coco_input import Detections, GroundTruth, InputError, check_ground_truth, check_results, iou_types_of, read_json
 from .engine import ALL, average_precisions
 from .ratio import image_ratios
 
@@ -39,11 +39,14 @@ class OcclusionResult:
         scores: By IoU type ('bbox', 'segm'), the whole set first, then the bins, then the images without instances.
         ratios: Occlusion ratio by image id, NaN for an image without instances.
         bins: The bins.
+        ground_truth, detections: What was evaluated.
     """
 
     scores: dict[str, list[BinScores]]
     ratios: dict[int, float]
     bins: OcclusionBins
+    ground_truth: GroundTruth = field(repr=False, compare=False)
+    detections: Detections = field(repr=False, compare=False)
 
     def binned(self, iou_type: str) -> list[BinScores]:
         """Return the scores of the bins alone, in the order of the bins."""
@@ -143,4 +146,4 @@ def evaluate_occlusion(
             BinScores(name, len(ids), int(np.isin(instance_images, ids).sum()), **by_part[name])
             for name, ids in images.items()
         ]
-    return OcclusionResult(scores, ratios, bins)
+    return OcclusionResult(scores, ratios, bins, truth, detections)
