@@ -89,11 +89,11 @@ class TiedConv2d(nn.Conv2d):
         bias = self.bias
         if bias is not None:
             bias = bias.unflatten(0, (self.groups, 1, -1)).expand(-1, self.blocks, -1).flatten()  # (out,)
-        padding = self.padding
-        if self.padding_mode != 'zeros':
-            x = F.pad(x, self._reversed_padding_repeated_twice, mode=self.padding_mode)
-            padding = 0
-        return F.conv2d(x, weight, bias, self.stride, padding, self.dilation, self.blocks * self.groups)
+        groups = self.blocks * self.groups
+        if self.padding_mode == 'zeros':
+            return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, groups)
+        x = F.pad(x, self._reversed_padding_repeated_twice, mode=self.padding_mode)
+        return F.conv2d(x, weight, bias, self.stride, (0, 0), self.dilation, groups)
 
     def fold_blocks(self, x: Tensor) -> Tensor:
         """Convolve the blocks as if they were samples: one dense convolution over a view of contiguous features.

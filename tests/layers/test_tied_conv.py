@@ -153,6 +153,13 @@ def test_bfloat16_autocast():
     assert_close(y.float(), layer(x), atol=0.05, rtol=0.05)
 
 
+@pytest.mark.parametrize('arguments', [dict(padding=1), dict(padding=1, padding_mode='reflect'), dict(groups=2)])
+def test_torchscript(arguments):
+    layer = TiedConv2d(8, 8, 3, blocks=2, **arguments)
+    x = torch.randn(2, 8, 6, 6)
+    assert torch.equal(torch.jit.script(layer)(x), layer(x))
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
 def test_cuda_equals_cpu():
     layer = TiedConv2d(8, 8, 3, padding=1, blocks=2).double()

@@ -1,5 +1,7 @@
 """TiedResNet: published counts, mmdet's contract, and the habits of a backbone."""
 
+import copy
+
 import pytest
 import torch
 from mmdet.models.backbones import ResNet
@@ -221,6 +223,16 @@ def test_batch_of_one_channels_last_and_autocast():
         half = backbone(x)
     assert [h.shape for h in half] == [w.shape for w in wanted]
     assert (half[0].float() - wanted[0]).abs().mean() < 0.05 * wanted[0].abs().mean()
+
+
+def test_traced_and_copied_networks_are_equal():
+    backbone = TiedResNet(**TINY).eval()
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        wanted = backbone(x)
+        for other in (torch.jit.trace(backbone, x), copy.deepcopy(backbone)):
+            for a, b in zip(other(x), wanted):
+                assert_close(a, b)
 
 
 def test_all_blocks_one_equals_the_untied_network():
