@@ -26,16 +26,18 @@ def test_backbones_need_no_compiled_operators():
     code = (
         'import sys; sys.modules["mmcv._ext"] = sys.modules["mmcv.ops"] = None\n'
         'from mmengine.registry import MODELS\n'
-        'import mmtied, torch\n'
+        'import mmtied.models, torch\n'
         'print(MODELS.build(dict(type="TiedResNet", depth=26)).eval()(torch.zeros(1, 3, 32, 32))[-1].shape[1])\n'
         'print("mmdet" in sys.modules)'
     )
     assert run(code).split() == ['2048', 'False']
 
 
-@pytest.mark.parametrize('first', ['mmdet.registry', 'mmpretrain.registry', 'mmengine.registry'])
-def test_bare_name_after_import(first):
-    assert run(f'from {first} import MODELS\nimport mmtied\nprint(MODELS.get("TiedResNet").__name__)') == 'TiedResNet'
+@pytest.mark.parametrize('registry', ['mmdet.registry', 'mmpretrain.registry', 'mmengine.registry'])
+def test_bare_name_after_import_in_any_order(registry):
+    lines = ['import mmtied.evaluation, mmtied.models', f'from {registry} import MODELS']
+    for order in (lines, lines[::-1]):
+        assert run('\n'.join([*order, 'print(MODELS.get("TiedResNet").__name__)'])) == 'TiedResNet'
 
 
 def test_scoped_name_without_import():

@@ -7,7 +7,7 @@ from mmdet.evaluation import DumpDetResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-import mmtied  # noqa: F401
+import mmtied.models  # noqa: F401
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from command_line import config_parser, load_config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-import mmtied  # noqa: F401
+import mmtied.models  # noqa: F401
 
 
 def main() -> None:

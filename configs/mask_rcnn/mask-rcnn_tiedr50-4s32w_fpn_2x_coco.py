@@ -1,5 +1,5 @@
 _base_ = 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_2x_coco.py'
-custom_imports = dict(imports=['mmtied'])
+custom_imports = dict(imports=['mmtied.models'])
 model = dict(backbone=dict(_delete_=True, type='TiedResNet', depth=50))
 val_evaluator = [
     _base_.val_evaluator,

@@ -1,5 +1,5 @@
 _base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
-custom_imports = dict(imports=['mmtied'])
+custom_imports = dict(imports=['mmtied.models'])
 model = dict(backbone=dict(_delete_=True, type='TiedResNet', depth=50))
 val_evaluator = [
     _base_.val_evaluator,

@@ -119,7 +119,7 @@ def evaluate_occlusion(
         >>> image = dict(id=1, width=8, height=8)
         >>> truth = dict(image_id=1, category_id=1, bbox=[0, 0, 4, 4])
         >>> gt = dict(images=[image], categories=[dict(id=1)], annotations=[truth])
-        >>> evaluate_occlusion(gt, [truth | dict(score=0.9)]).scores['bbox'][0].AP
+        >>> round(evaluate_occlusion(gt, [truth | dict(score=0.9)]).scores['bbox'][0].AP, 6)
         1.0
     """
     if engine not in ('hotcoco', 'pycocotools'):

@@ -9,7 +9,7 @@ from mmcv.cnn import ConvModule
 from torch import nn
 from torch.testing import assert_close
 
-import mmtied  # noqa: F401
+import mmtied.models  # noqa: F401
 from mmtied.layers import TiedConv2d
 
 

@@ -10,7 +10,7 @@ from mmpretrain.registry import MODELS as PRETRAIN_MODELS
 from torch import nn
 from torch.testing import assert_close
 
-import mmtied  # noqa: F401
+import mmtied.models  # noqa: F401
 from mmtied.analysis import complexity
 from mmtied.models import TiedResNet
 
@@ -182,7 +182,7 @@ def test_plugins_sit_where_mmdet_puts_them():
     assert widths == {'tied_se1': 4 * 32, 'tied_se2': 5 * 32, 'tied_se': 128}
     assert not hasattr(backbone.layer1[0], 'tied_se')
     assert hasattr(backbone.layer1[0], 'tied_se1')
-    assert backbone(torch.randn(1, 3, 32, 32))[-1].shape == (1, 512, 1, 1)
+    assert backbone(torch.randn(2, 3, 64, 64))[-1].shape == (2, 512, 2, 2)
 
 
 def test_two_plugins_of_one_name_need_a_postfix():

@@ -31,7 +31,7 @@ def run(*arguments) -> subprocess.CompletedProcess:
 def test_table_and_files(files, tmp_path):
     done = run(*files, '--out-dir', tmp_path / 'out', '--edges', 0, 0.5, 1)
     assert done.returncode == 0, done.stderr
-    assert 'all           1          1  100.0  100.0  100.0  100.0' in done.stdout
+    assert 'all             1          1  100.0  100.0  100.0  100.0' in done.stdout
     assert json.loads((tmp_path / 'out' / 'occlusion.json').read_text())['edges'] == [0, 0.5, 1]
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['curve.png', 'occlusion.json']
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import mmtied.models  # noqa: F401
 from mmtied.datasets import write_scenes
 from mmtied.evaluation import evaluate_occlusion
 
@@ -54,11 +55,10 @@ def test_checkpoint_is_tested_and_its_results_evaluated(folder, trained):
     log = run(
         *(folder, ROOT / 'tools/test.py', CONFIG, trained[0], '--work-dir', test_dir, '--out', folder / 'out.pkl'),
         *('--show-dir', 'pictures', '--cfg-options', f'test_evaluator.outfile_prefix={results}'),
-        'default_hooks.visualization.interval=2',
     )
     assert 'occlusion/segm_mAP' in log
     assert (folder / 'out.pkl').exists()
-    assert len(list(test_dir.rglob('pictures/*.jpg'))) == 3
+    assert len(list(test_dir.rglob('pictures/*.jpg'))) == 6
     (scores,) = test_dir.rglob('*/*.json')
     logged = json.loads(scores.read_text())
     result = evaluate_occlusion(folder / 'data/instances_val.json', f'{results}.segm.json')
