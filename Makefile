@@ -10,7 +10,7 @@ help:  ## show the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 env:  ## build the pinned environment in a cache and point .venv to it
-	@$(PYTHON) tools/setup_env.py
+	@$(PYTHON) tools/setup_env.py $(if $(filter file,$(origin PYTHON)),--any-python)
 
 check: env  ## report versions and compiled operators
 	@$(RUN) tools/check_env.py
@@ -20,7 +20,7 @@ demo: env  ## make occluded scenes, train a small tied Mask R-CNN, evaluate it b
 	MMTIED_SHAPES=$(DEMO)/data $(RUN) tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO)/train
 	MMTIED_SHAPES=$(DEMO)/data $(RUN) tools/test.py $(DEMO_CONFIG) $(DEMO)/train/epoch_8.pth --work-dir $(DEMO)/test \
 		--cfg-options test_evaluator.outfile_prefix=$(DEMO)/results
-	$(RUN) tools/occlusion_eval.py $(DEMO)/data/instances_val.json $(DEMO)/results.segm.json \
+	$(RUN) tools/occlusion_eval.py $(DEMO)/data/instances_val.json $(DEMO)/results.segm.json --iou-type segm \
 		--image-dir $(DEMO)/data/val --out-dir $(DEMO)
 	@echo
 	@echo "Look at $(DEMO)/curve.png and at the detections in $(DEMO)/gallery.png; all scores are in $(DEMO)/occlusion.json."
@@ -44,5 +44,6 @@ format: env  ## format with ruff
 lock:  ## compile requirements/lock.txt anew (needs uv)
 	requirements/compile.sh
 
-clean:  ## remove what the verbs made here; the cached environment stays
-	rm -rf .venv work_dirs build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+clean:  ## remove the demo's files and tools' caches; your runs and the cached environment stay
+	rm -rf $(DEMO) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	@[ ! -L .venv ] || rm .venv

@@ -12,6 +12,7 @@ from pickle import UnpicklingError
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.utils import digit_version
 
 STATISTICS = ('min', 'max', 'mean', 'current')
 DTYPES = ('?', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'f2', 'f4', 'f8')
@@ -26,8 +27,8 @@ def statistic(owner: type, name: str):
 
 def allow_runner_checkpoints() -> None:
     """Put what mmengine's runner writes on the list of torch's safe loading."""
-    if not hasattr(torch.serialization, 'add_safe_globals'):
-        return  # Before torch 2.4 there is no list, and these checkpoints load.
+    if digit_version(torch.__version__) < digit_version('2.6'):
+        return  # There these checkpoints load, and the list does not take a stand-in.
     # Numpy renamed its core package; a checkpoint names these functions by the place they had when it was written.
     reconstruct, _, _ = np.empty(0).__reduce__()
     scalar, _ = np.float64(0).__reduce__()

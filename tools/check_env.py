@@ -12,6 +12,9 @@ COMPILE_MMCV = (
     'pip install "setuptools<80.9" wheel ninja psutil && pip uninstall -y mmcv mmcv-lite && '
     'MMCV_WITH_OPS=1 CFLAGS="-g0 -O2" pip install --no-build-isolation --no-cache-dir --no-binary mmcv mmcv==2.1.0'
 )
+COMPILE_ONEDL = COMPILE_MMCV.replace('mmcv-lite', 'onedl-mmcv').replace(
+    'binary mmcv mmcv==2.1.0', 'binary onedl-mmcv onedl-mmcv==2.3.6'
+)
 # What needs a package, and how to install it.
 STACK = {
     'torch': ('everything but the evaluation of json files', 'pip install "torch<2.13" torchvision'),
@@ -22,6 +25,7 @@ STACK = {
     'pycocotools': ('evaluation', 'pip install pycocotools'),
     'hotcoco': ('evaluation', 'pip install hotcoco'),
     'matplotlib': ('curves', 'pip install matplotlib'),
+    'cv2': ('occluded scenes', 'pip install opencv-python-headless'),
 }
 
 
@@ -60,7 +64,7 @@ def report() -> list[str]:
     wrong = check('mmcv.ops')
     print(f'{"mmcv.ops":<12} {f"not compiled or not loadable: {wrong}" if wrong else "compiled operators load"}')
     if wrong:
-        mend.append(COMPILE_MMCV)
+        mend.append(COMPILE_ONEDL if 'onedl-mmcv' in packages_distributions().get('mmcv', []) else COMPILE_MMCV)
     if check('torch') is None:
         import torch
 

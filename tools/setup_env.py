@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Build the pinned environment once, in a cache, and point this checkout's `.venv` to it.
 
-Usage: `make env`, which every other make verb runs first. Only the standard library is needed.
+Usage: `make env`, which every other make verb runs first. Only the standard library is needed. With `--any-python`, an
+environment of this lock that `.venv` points to already is kept, whatever Python it was built with.
 
 The environment lies in a cache folder named after the hash of the lock, so a second clone starts at once and a
 changed lock gets an environment of its own. A stamp is written last: what was interrupted half-way is thrown away
@@ -23,8 +24,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,10 +53,14 @@ def cache_folder() -> Path:
     return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache').resolve() / 'mmtied'
 
 
+def lock_hash() -> str:
+    """Return the part of the environment's name that changes with the lock."""
+    return hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]
+
+
 def environment_name() -> str:
-    """Name the environment after everything that decides its content."""
-    content = '\n'.join([LOCK.read_text(), TORCH_INDEX, sys.version])
-    return f'env-py{sys.version_info[0]}.{sys.version_info[1]}-{hashlib.sha256(content.encode()).hexdigest()[:12]}'
+    """Name the environment after the Python and the lock that decide its content."""
+    return f'env-py{sys.version_info[0]}.{sys.version_info[1]}-{lock_hash()}'
 
 
 def pins(*names: str) -> list[str]:
@@ -67,6 +73,8 @@ def pins(*names: str) -> list[str]:
 def only_one(path: Path) -> Iterator[None]:
     """Hold a file lock, so that two commands started together build once."""
     with path.open('w') as handle:
+        # The commands of a step inherit the lock: should this one be killed, they hold it until they have ended.
+        os.set_inheritable(handle.fileno(), True)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -82,7 +90,7 @@ def step(title: str, command: list[str], log: Path, env: dict[str, str] | None =
     with log.open('a') as out:
         out.write(f'\n$ {" ".join(command)}\n')
         out.flush()
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=env)
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=env, close_fds=False)
         try:
             while process.poll() is None:
                 time.sleep(0.2)
@@ -100,36 +108,53 @@ def step(title: str, command: list[str], log: Path, env: dict[str, str] | None =
     print(f'    done in {time.monotonic() - start:.0f} s', flush=True)
 
 
-def mmcv_wheel(python: Path, cache: Path, log: Path) -> Path:
-    """Compile mmcv with its operators, or find the wheel compiled before against the same torch and Python."""
-    probe = 'import torch; print(torch.__version__, "cuda" if torch.cuda.is_available() else "cpu", sep="-")'
-    torch_build = subprocess.run([python, '-c', probe], check=True, capture_output=True, text=True).stdout.strip()
-    folder = cache / f'wheels-py{sys.version_info[0]}.{sys.version_info[1]}-torch-{torch_build}'
+def mmcv_wheel(python: Path, cache: Path, log: Path) -> tuple[Path, bool]:
+    """Compile mmcv with its operators, or find the wheel compiled before against the same torch and Python.
+
+    Returns:
+        The wheel, and whether this machine's GPU must be hidden from it.
+    """
+    probe = (
+        'import torch, torch.utils.cpp_extension as e; '
+        'print(torch.__version__, int(torch.cuda.is_available()), int(e.CUDA_HOME is not None))'
+    )
+    answer = subprocess.run([python, '-c', probe], check=True, capture_output=True, text=True).stdout.split()
+    version, gpu, toolkit = answer[0], answer[1] == '1', answer[2] == '1'
+    build = 'cuda' if gpu and toolkit else 'cpu'
+    folder = cache / f'wheels-py{sys.version_info[0]}.{sys.version_info[1]}-torch-{version}-{build}'
     pin = pins('mmcv')[0]
     pattern = pin.replace('==', '-') + '-*.whl'
-    if not list(folder.glob(pattern)):
-        building = folder / 'building'
-        shutil.rmtree(building, ignore_errors=True)
-        # pip keys its own wheel cache by the sdist alone and would reuse a wheel built against another torch.
-        step(
-            f'compiling {pin}: PyPI has no built wheel; about 7 minutes on 2 cores',
-            [
-                *(str(python), '-m', 'pip', 'wheel', '--verbose', '--no-deps', '--no-build-isolation'),
-                *('--no-cache-dir', '--no-binary', 'mmcv', '--wheel-dir', str(building), pin),
-            ],
-            log,
-            os.environ | {'CFLAGS': MMCV_CFLAGS, 'MMCV_WITH_OPS': '1', 'PATH': f'{python.parent}:{os.environ["PATH"]}'},
+    if gpu and not toolkit:
+        print(
+            '  a GPU but no CUDA toolkit (nvcc): mmcv is compiled for the CPU, and the environment uses the CPU alone'
         )
-        for wheel in building.glob('*.whl'):
-            wheel.replace(folder / wheel.name)
-        building.rmdir()
-    return next(folder.glob(pattern))
+
+    if not list(folder.glob(pattern)):
+        folder.mkdir(parents=True, exist_ok=True)
+        minutes = 'about 7 minutes on 2 cores' if build == 'cpu' else 'with CUDA, half an hour or more on 2 cores'
+        environment = {'CFLAGS': MMCV_CFLAGS, 'MMCV_WITH_OPS': '1', 'PATH': f'{python.parent}:{os.environ["PATH"]}'}
+        if build == 'cpu':
+            environment['CUDA_VISIBLE_DEVICES'] = ''
+        with tempfile.TemporaryDirectory(dir=folder) as building:
+            # pip keys its own wheel cache by the sdist alone and would reuse a wheel built against another torch.
+            step(
+                f'compiling {pin}, of which PyPI has no built wheel: {minutes}',
+                [
+                    *(str(python), '-m', 'pip', 'wheel', '--verbose', '--no-deps', '--no-build-isolation'),
+                    *('--no-cache-dir', '--no-binary', 'mmcv', '--wheel-dir', building, pin),
+                ],
+                log,
+                os.environ | environment,
+            )
+            for wheel in Path(building).glob('*.whl'):
+                wheel.replace(folder / wheel.name)
+    return next(folder.glob(pattern)), gpu and not toolkit
 
 
 def build(home: Path, cache: Path) -> None:
     """Build the environment in its final place (a venv cannot be moved) and stamp it as complete."""
     print(f'Building the environment of {LOCK.relative_to(ROOT)} in {home}')
-    print('  (once: about 15 minutes on 2 cores and 8 GB of disk with the CUDA build of torch)', flush=True)
+    print('  (once: about 10 minutes on 2 cores, and 8 GB of disk with the CUDA build of torch)', flush=True)
     start = time.monotonic()
     shutil.rmtree(home, ignore_errors=True)
     log = cache / f'{home.name}.log'
@@ -140,7 +165,7 @@ def build(home: Path, cache: Path) -> None:
     index = ['--index-url', TORCH_INDEX] if TORCH_INDEX else []
     step(f'installing {" ".join(pins(*TORCH))}', [*pip, *index, *pins(*TORCH)], log)
     step('installing the build tools', [*pip, *pins(*BUILD_TOOLS)], log)
-    wheel = mmcv_wheel(python, cache, log)
+    wheel, hide_gpu = mmcv_wheel(python, cache, log)
     rest = home / 'rest.txt'
     apart = tuple(f'{name}==' for name in (*TORCH, 'mmcv'))
     rest.write_text('\n'.join(line for line in LOCK.read_text().splitlines() if not line.startswith(apart)))
@@ -148,7 +173,10 @@ def build(home: Path, cache: Path) -> None:
     step('installing the rest of the lock', [*pip, '--no-deps', '-r', str(rest), str(wheel)], log)
     # One environment serves every checkout: seen through its `.venv`, the package is the checkout's own.
     site = next((home / 'lib').glob('python*/site-packages'))
-    (site / 'mmtied_checkout.pth').write_text('import os, sys; sys.path.append(os.path.dirname(sys.prefix))\n')
+    start_up = 'import os, sys; sys.path.append(os.path.dirname(sys.prefix))'
+    if hide_gpu:
+        start_up += "; os.environ['CUDA_VISIBLE_DEVICES'] = ''"
+    (site / 'mmtied_checkout.pth').write_text(f'{start_up}\n')
     step("checking that mmcv's operators run", [str(python), '-c', CHECK_OPS], log)
     (home / 'complete').touch()
     print(f'  environment ready after {(time.monotonic() - start) / 60:.1f} minutes', flush=True)
@@ -165,7 +193,7 @@ def point(link: Path, home: Path) -> None:
     aside.replace(link)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] = ()) -> None:
     if not SUPPORTED[0] <= sys.version_info[:2] <= SUPPORTED[1]:
         sys.exit(
             f'Python {sys.version.split()[0]} at {sys.executable}: the pinned stack needs Python 3.10 to 3.12. '
@@ -173,16 +201,19 @@ def main() -> None:
         )
     cache = cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
+    link = ROOT / '.venv'
+    if '--any-python' in arguments and link.resolve().name.endswith(lock_hash()) and (link / 'complete').exists():
+        return
     home = cache / environment_name()
     if not (home / 'complete').exists():
         with only_one(cache / f'{home.name}.lock'):
             if not (home / 'complete').exists():
                 build(home, cache)
-    point(ROOT / '.venv', home)
+    point(link, home)
 
 
 if __name__ == '__main__':
     try:
-        main()
+        main(sys.argv[1:])
     except KeyboardInterrupt:
         sys.exit('\nInterrupted; run the same command again.')

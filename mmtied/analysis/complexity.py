@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -27,10 +28,9 @@ def complexity(network: nn.Module, size: tuple[int, int] = (224, 224)) -> Comple
         network: Takes (1, 3, height, width); a backbone is counted without a head.
         size: Height and width in pixels. Defaults to (224, 224).
     """
-    training = network.training
-    analyzer = FlopAnalyzer(network.eval(), torch.zeros(1, 3, *size))
+    device = next(network.parameters()).device
+    analyzer = FlopAnalyzer(copy.deepcopy(network).eval(), torch.zeros(1, 3, *size, device=device))
     counts = analyzer.unsupported_ops_warnings(False).uncalled_modules_warnings(False).by_operator()
-    network.train(training)
     return Complexity(
         parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
         macs=int(sum(counts[name] for name in COUNTED)),

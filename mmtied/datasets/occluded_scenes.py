@@ -23,6 +23,8 @@ CLASSES = ('disk', 'square', 'triangle', 'star', 'cross')
 MIN_VISIBLE = 0.12
 MIN_PIXELS = 30
 TOLERANCE = 0.01
+# How many sets of shapes are tried before the nearest is taken.
+TRIES = 8
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,13 @@ class Scene:
         return occlusion_ratio(boxes_of(self.masks))
 
 
-def make_scene(rng: np.random.Generator, size: int, ratio: float, tries: int = 8) -> Scene:
+def make_scene(rng: np.random.Generator, size: int, ratio: float) -> Scene:
     """Return a scene of a wanted occlusion ratio.
 
     Args:
         rng: The only source of randomness: the same state gives the same scene.
         size: Height and width in pixels, at least 64.
         ratio: The wanted occlusion ratio, 0 to .9. The scene comes within .01 of it nearly always; at 0 exactly.
-        tries: How many sets of shapes are tried before the nearest is taken.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -63,7 +64,7 @@ def make_scene(rng: np.random.Generator, size: int, ratio: float, tries: int = 8
         raise ValueError(f'size={size} must be at least 64 pixels')
     if not 0 <= ratio <= 0.9:
         raise ValueError(f'ratio={ratio} must lie in [0, .9]')
-    masks, labels, found = [], [], np.inf
+    masks, labels, found, tries = [], [], np.inf, TRIES
     while not masks or (tries > 0 and abs(found - ratio) > TOLERANCE) or (ratio == 0 and found > 0):
         tries -= 1
         shapes = random_shapes(rng, size, ratio)

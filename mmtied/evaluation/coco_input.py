@@ -1,14 +1,15 @@
 """Read COCO ground truth and results as they are found, into columns that hold only what the evaluation needs.
 
 Users' files are not clean: extra keys, odd types in fields that nobody reads, ids that start at 0. The engines differ
-in what they refuse and in what they make of it (the reference API takes an annotation with id 0 for unmatched), so
-both are fed from the same clean columns.
+in what they refuse and in what they make of it (the reference API takes an annotation with id 0 for unmatched). So
+images and categories are known by their place in the order of their ids, by which the reference API breaks ties of
+score, annotations by none, and both engines get the same columns.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any
@@ -24,34 +25,35 @@ class InputError(ValueError):
 class GroundTruth:
     """A checked COCO ground truth; rows of the arrays are annotations."""
 
-    images: list[dict]  # id, width, height, file_name
-    categories: list[dict]  # id, name
-    image_id: np.ndarray  # (n,) int
-    category_id: np.ndarray  # (n,) int
+    images: list[dict]  # id, file_name, width, height (the size only where masks are evaluated); in the order of ids
+    categories: list[dict]  # id, name; in the order of ids
+    image: np.ndarray  # (n,) place in `images`
+    category: np.ndarray  # (n,) place in `categories`
     bbox: np.ndarray  # (n, 4) x, y, width, height
     iscrowd: np.ndarray  # (n,) bool
-    segmentation: list | None  # (n,) RLE or polygons; None where it is not evaluated
+    segmentation: list | None  # (n,) RLE or polygons; None where boxes are evaluated
+    orphans: int  # annotations of images that the file does not list; left out, as the reference API does
 
 
 @dataclass(frozen=True)
 class Detections:
     """Checked COCO results; rows of the arrays are detections."""
 
-    image_id: np.ndarray  # (n,) int
-    category_id: np.ndarray  # (n,) int
+    image: np.ndarray  # (n,) place in the images of the ground truth
+    category: np.ndarray  # (n,) place in its categories
     score: np.ndarray  # (n,)
-    bbox: np.ndarray | None  # (n, 4) x, y, width, height
-    segmentation: list | None  # (n,) RLE or polygons
+    bbox: np.ndarray | None  # (n, 4) x, y, width, height; None where masks are evaluated
+    segmentation: list | None  # (n,) RLE or polygons; None where boxes are evaluated
 
 
-def read_json(source: str | PathLike | Any) -> tuple[Any, str]:
+def read_json(source: str | PathLike | Any, name: str) -> tuple[Any, str]:
     """Return the content of a json file, or the content as it was given, and a name for messages.
 
     Raises:
         InputError: If there is no such file, or it is not json.
     """
     if not isinstance(source, (str, PathLike)):
-        return source, 'results' if isinstance(source, list) else 'ground truth'
+        return source, name
     try:
         with open(source, encoding='utf-8') as file:
             return json.load(file), str(source)
@@ -61,13 +63,13 @@ def read_json(source: str | PathLike | Any) -> tuple[Any, str]:
         raise InputError(f'{source}: not valid json: {error}') from error
 
 
-def check_ground_truth(data: Any, source: str, segm: bool) -> GroundTruth:
+def check_ground_truth(data: Any, source: str, iou_type: str) -> GroundTruth:
     """Check a COCO ground truth and keep what is evaluated.
 
     Args:
         data: Content of the json file.
         source: Name for it in messages.
-        segm: Whether segmentations are evaluated, so that every annotation needs one and every image its size.
+        iou_type: 'bbox', or 'segm', for which every annotation needs a segmentation and every image its size.
 
     Raises:
         InputError: If a needed key is missing or an entry makes no sense.
@@ -77,37 +79,40 @@ def check_ground_truth(data: Any, source: str, segm: bool) -> GroundTruth:
     for key in ('images', 'annotations', 'categories'):
         if not isinstance(data.get(key), list):
             raise InputError(f"{source}: '{key}' must be a list, found {_kind(data.get(key))}")
-    if not data['categories']:
-        raise InputError(f"{source}: 'categories' is empty, so there is nothing to evaluate")
-    images, categories, annotations = data['images'], data['categories'], data['annotations']
-
-    where = f'{source}: images'
-    columns = {'id': _ids(images, where)}
-    for key in ('width', 'height') if segm else ():
-        columns[key] = _numbers(images, key, where, whole=True)
-    clean_images = [
-        {key: int(column[i]) for key, column in columns.items()} | {'file_name': str(image.get('file_name', ''))}
-        for i, image in enumerate(images)
-    ]
-    category_ids = _ids(categories, f'{source}: categories').tolist()
-    clean_categories = [
-        {'id': category_id, 'name': str(category.get('name', category_id))}
-        for category_id, category in zip(category_ids, categories)
-    ]
+    for key in ('images', 'categories'):
+        if not data[key]:
+            raise InputError(f"{source}: '{key}' is empty, so there is nothing to evaluate")
+    for key in ('images', 'categories'):
+        _check_ids(data[key], f'{source}: {key}')
+    images = [{'id': image['id'], 'file_name': str(image.get('file_name', ''))} for image in data['images']]
+    if iou_type == 'segm':
+        for key in ('width', 'height'):
+            sizes = _column(data['images'], key, f'{source}: images', (), 'a number of pixels; masks need it')
+            for image, size in zip(images, sizes.astype(int).tolist()):
+                image[key] = size
+    images.sort(key=_order)
+    categories = [{'id': entry['id'], 'name': str(entry.get('name', entry['id']))} for entry in data['categories']]
+    categories.sort(key=_order)
 
     where = f'{source}: annotations'
+    image = _places(data['annotations'], 'image_id', where, images)
+    category = _places(data['annotations'], 'category_id', where, categories)
+    kept = image >= 0
+    _check_known(category[kept], np.flatnonzero(kept), data['annotations'], 'category_id', where, 'categories')
+    annotations = [data['annotations'][i] for i in np.flatnonzero(kept)]
     return GroundTruth(
-        images=clean_images,
-        categories=clean_categories,
-        image_id=_references(annotations, 'image_id', where, columns['id'], 'images'),
-        category_id=_references(annotations, 'category_id', where, np.array(category_ids), 'categories'),
+        images=images,
+        categories=categories,
+        image=image[kept],
+        category=category[kept],
         bbox=_boxes(annotations, where),
         iscrowd=np.array([annotation.get('iscrowd') in (1, '1') for annotation in annotations], dtype=bool),
-        segmentation=_segmentations(annotations, where) if segm else None,
+        segmentation=_segmentations(annotations, where, images, image[kept]) if iou_type == 'segm' else None,
+        orphans=int((~kept).sum()),
     )
 
 
-def check_results(data: Any, source: str, ground_truth: GroundTruth, iou_types: Sequence[str]) -> Detections:
+def check_results(data: Any, source: str, ground_truth: GroundTruth, iou_type: str, strict: bool = True) -> Detections:
     """Check COCO results and keep what is evaluated.
 
     Args:
@@ -115,7 +120,9 @@ def check_results(data: Any, source: str, ground_truth: GroundTruth, iou_types: 
             ``bbox`` or ``segmentation``.
         source: Name for it in messages.
         ground_truth: The detections must belong to its images and categories.
-        iou_types: 'bbox', 'segm' or both.
+        iou_type: 'bbox' or 'segm'.
+        strict: Whether a score outside [0, 1] and a box of negative size are errors, as they should be in a file. A
+            detector may make both in training; AP is defined for them.
 
     Raises:
         InputError: If a needed key is missing or an entry makes no sense.
@@ -124,30 +131,77 @@ def check_results(data: Any, source: str, ground_truth: GroundTruth, iou_types: 
         raise InputError(
             f'{source}: results are a json list of detections, found {_kind(data)}; are the files swapped?'
         )
-    image_ids = np.array([image['id'] for image in ground_truth.images], dtype=np.int64)
-    category_ids = np.array([category['id'] for category in ground_truth.categories])
-    score = _numbers(data, 'score', source)
+    places = {}
+    for name, known in (('image', ground_truth.images), ('category', ground_truth.categories)):
+        places[name] = _places(data, f'{name}_id', source, known)
+        what = 'images' if name == 'image' else 'categories'
+        _check_known(places[name], np.arange(len(data)), data, f'{name}_id', source, f'{what} of the ground truth')
+    score = _column(data, 'score', source, (), 'a number')
     outside = np.flatnonzero((score < 0) | (score > 1))
-    if outside.size:
+    if strict and outside.size:
         raise InputError(f'{source}[{outside[0]}]: score={score[outside[0]]:g} must lie in [0, 1]')
     return Detections(
-        image_id=_references(data, 'image_id', source, image_ids, 'images of the ground truth'),
-        category_id=_references(data, 'category_id', source, category_ids, 'categories of the ground truth'),
+        image=places['image'],
+        category=places['category'],
         score=score,
-        bbox=_boxes(data, source) if 'bbox' in iou_types else None,
-        segmentation=_segmentations(data, source) if 'segm' in iou_types else None,
+        bbox=_boxes(data, source, strict) if iou_type == 'bbox' else None,
+        segmentation=(
+            _segmentations(data, source, ground_truth.images, places['image']) if iou_type == 'segm' else None
+        ),
     )
 
 
-def iou_types_of(results: Any) -> tuple[str, ...]:
-    """Return what results can be evaluated for: 'bbox', 'segm' or both; 'bbox' where there are none."""
+def iou_type_of(results: Any) -> str:
+    """Return 'segm' for results that hold masks and no boxes, else 'bbox'."""
     first = results[0] if isinstance(results, list) and results and isinstance(results[0], dict) else {}
-    types = tuple(name for name, key in (('bbox', 'bbox'), ('segm', 'segmentation')) if first.get(key))
-    return types or ('bbox',)
+    return 'segm' if first.get('segmentation') and not first.get('bbox') else 'bbox'
 
 
 def _kind(value: Any) -> str:
     return 'nothing' if value is None else type(value).__name__
+
+
+def _values(entries: list, key: str, where: str) -> list:
+    try:
+        return [entry[key] for entry in entries]
+    except (KeyError, TypeError, IndexError):
+        for i, entry in enumerate(entries):
+            if not isinstance(entry, dict):
+                raise InputError(f'{where}[{i}] must be an object, found {_kind(entry)}') from None
+            if key not in entry:
+                raise InputError(f"{where}[{i}] has no '{key}'") from None
+        raise
+
+
+def _check_ids(entries: list, where: str) -> None:
+    seen = set()
+    for i, value in enumerate(_values(entries, 'id', where)):
+        if not isinstance(value, (int, float, str)):
+            raise InputError(f"{where}[{i}]: 'id' is {str(value)[:80]}, it must be a whole number")
+        if value in seen:
+            raise InputError(f'{where}: id {value} is given twice')
+        seen.add(value)
+
+
+def _order(entry: dict) -> tuple:
+    return isinstance(entry['id'], str), entry['id']
+
+
+def _places(entries: list, key: str, where: str, known: list[dict]) -> np.ndarray:
+    """Return the place among the known that each entry refers to, -1 where there is none."""
+    places = {entry['id']: i for i, entry in enumerate(known)}
+    try:
+        return np.array([places.get(value, -1) for value in _values(entries, key, where)], dtype=np.int64)
+    except TypeError:
+        i = next(i for i, entry in enumerate(entries) if not isinstance(entry[key], Hashable))
+        raise InputError(f"{where}[{i}]: '{key}' is {str(entries[i][key])[:80]}, it must be an id") from None
+
+
+def _check_known(places: np.ndarray, rows: np.ndarray, entries: list, key: str, where: str, what: str) -> None:
+    unknown = np.flatnonzero(places < 0)
+    if unknown.size:
+        i = rows[unknown[0]]
+        raise InputError(f'{where}[{i}]: {key}={entries[i][key]} is not among the {what}')
 
 
 def _column(entries: list, key: str, where: str, shape: tuple[int, ...], right: str) -> np.ndarray:
@@ -155,67 +209,60 @@ def _column(entries: list, key: str, where: str, shape: tuple[int, ...], right: 
 
     def array(part: list) -> np.ndarray | None:
         try:
-            column = np.array([entry[key] for entry in part], dtype=np.float64)
-        except (KeyError, TypeError, ValueError, IndexError):
+            column = np.array(part, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError):
             return None
         return column if column.shape == (len(part), *shape) and np.isfinite(column).all() else None
 
-    if not entries:
+    values = _values(entries, key, where)
+    if not values:
         return np.empty((0, *shape))
-    column = array(entries)
+    column = array(values)
     if column is None:
-        i = next(i for i, entry in enumerate(entries) if array([entry]) is None)
-        if not isinstance(entries[i], dict):
-            raise InputError(f'{where}[{i}] must be an object, found {_kind(entries[i])}')
-        if key not in entries[i]:
-            raise InputError(f"{where}[{i}] has no '{key}'")
-        raise InputError(f"{where}[{i}]: '{key}' is {str(entries[i][key])[:80]}, it must be {right}")
+        i = next(i for i, value in enumerate(values) if array([value]) is None)
+        raise InputError(f"{where}[{i}]: '{key}' is {str(values[i])[:80]}, it must be {right}")
     return column
 
 
-def _numbers(entries: list, key: str, where: str, whole: bool = False) -> np.ndarray:
-    column = _column(entries, key, where, (), 'a whole number' if whole else 'a number')
-    if not whole:
-        return column
-    odd = np.flatnonzero(column != np.round(column))
-    if odd.size:
-        raise InputError(f"{where}[{odd[0]}]: '{key}' is {column[odd[0]]}, it must be a whole number")
-    return column.astype(np.int64)
-
-
-def _ids(entries: list, where: str) -> np.ndarray:
-    ids = _numbers(entries, 'id', where, whole=True)
-    values, counts = np.unique(ids, return_counts=True)
-    if (counts > 1).any():
-        raise InputError(f'{where}: id {values[counts > 1][0]} is given twice')
-    return ids
-
-
-def _references(entries: list, key: str, where: str, known: np.ndarray, what: str) -> np.ndarray:
-    ids = _numbers(entries, key, where, whole=True)
-    unknown = np.flatnonzero(~np.isin(ids, known))
-    if unknown.size:
-        raise InputError(f'{where}[{unknown[0]}]: {key}={ids[unknown[0]]} is not among the {what}')
-    return ids
-
-
-def _boxes(entries: list, where: str) -> np.ndarray:
-    right = 'four numbers x, y, width, height'
-    boxes = _column(entries, 'bbox', where, (4,), right)
+def _boxes(entries: list, where: str, strict: bool = True) -> np.ndarray:
+    boxes = _column(entries, 'bbox', where, (4,), 'four numbers x, y, width, height')
     negative = np.flatnonzero((boxes[:, 2:] < 0).any(1))
-    if negative.size:
+    if strict and negative.size:
         i = negative[0]
         raise InputError(f"{where}[{i}]: 'bbox' is {boxes[i].tolist()}, its width and height must not be negative")
     return boxes
 
 
-def _segmentations(entries: list, where: str) -> list:
-    for i, entry in enumerate(entries):
-        shape = entry.get('segmentation') if isinstance(entry, dict) else None
-        if isinstance(shape, dict):
-            right = {'size', 'counts'} <= shape.keys()
-        else:
-            right = isinstance(shape, list) and shape and all(isinstance(p, list) and len(p) >= 6 for p in shape)
-        if not right:
-            raise InputError(f"{where}[{i}]: 'segmentation' must be a run-length encoding or a list of polygons")
-    return [entry['segmentation'] for entry in entries]
+def _segmentations(entries: list, where: str, images: Sequence[dict], places: np.ndarray) -> list:
+    segmentations = []
+    for i, (entry, place) in enumerate(zip(entries, places)):
+        segmentation = entry.get('segmentation')
+        wrong = (
+            _wrong_rle(segmentation, images[place]) if isinstance(segmentation, dict) else _wrong_polygons(segmentation)
+        )
+        if wrong:
+            raise InputError(f"{where}[{i}]: 'segmentation' {wrong}")
+        segmentations.append(segmentation)
+    return segmentations
+
+
+def _wrong_rle(segmentation: dict, image: dict) -> str:
+    size = [image['height'], image['width']]
+    if list(segmentation.get('size', ())) != size:
+        return f'is of size {segmentation.get("size")}, the image is of height and width {size}'
+    if not isinstance(segmentation.get('counts'), (str, bytes, list)):
+        return 'has no counts, a string or a list of numbers'
+    return ''
+
+
+def _wrong_polygons(segmentation: Any) -> str:
+    if not isinstance(segmentation, list) or not segmentation:
+        return 'must be a run-length encoding or a list of polygons'
+    for polygon in segmentation:
+        try:
+            points = np.array(polygon, dtype=np.float64)
+        except (TypeError, ValueError):
+            return f'holds {str(polygon)[:60]}, which is no polygon'
+        if points.ndim != 1 or len(points) < 6 or len(points) % 2 or not np.isfinite(points).all():
+            return 'holds a polygon that is not three or more points x, y'
+    return ''

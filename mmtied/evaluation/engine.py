@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import hotcoco
 import numpy as np
@@ -16,112 +16,97 @@ from pycocotools.cocoeval import COCOeval
 
 from .coco_input import Detections, GroundTruth
 
+ENGINES = ('hotcoco', 'pycocotools')
 SCORES = ('AP', 'AP50', 'AP75', 'AR')
-ALL = 'all'
 
 
 def average_precisions(
-    ground_truth: GroundTruth,
-    detections: Detections,
-    iou_type: str,
-    parts: Mapping[str, Sequence[int]],
-    engine: str = 'hotcoco',
-) -> dict[str, dict[str, float]]:
-    """Return AP (IoU .50:.95), AP50, AP75 and AR, at 100 detections an image, of all images and of each part.
+    truth: GroundTruth, found: Detections, parts: Sequence[np.ndarray], engine: str = 'hotcoco'
+) -> list[dict[str, float]]:
+    """Return AP (IoU .50:.95), AP50, AP75 and AR, at 100 detections an image, of each part of the images.
 
     Args:
-        ground_truth, detections: What ``coco_input`` has checked.
-        iou_type: 'bbox' or 'segm'.
-        parts: Image ids by the name of the part.
+        truth, found: What ``coco_input`` has checked, for masks if it holds segmentations, else for boxes.
+        parts: Places of images.
         engine: 'hotcoco' or 'pycocotools'.
 
     Returns:
-        Scores by part, the whole set under 'all'. -1 where a part has no ground truth, as in the reference API.
+        Scores of each part, between 0 and 1; NaN where a part has no ground truth.
     """
-    evaluate = {'hotcoco': _hotcoco, 'pycocotools': _pycocotools}[engine]
-    return evaluate(ground_truth, detections, iou_type, parts)
+    scores = (_hotcoco if engine == 'hotcoco' else _pycocotools)(truth, found, parts)
+    return [{key: value if value > -1 else float('nan') for key, value in part.items()} for part in scores]
 
 
-def _hotcoco(ground_truth, detections, iou_type, parts):
-    truth = hotcoco.COCO.from_arrays(
-        ground_truth.images,
-        ground_truth.categories,
-        ground_truth.image_id,
-        ground_truth.category_id,
-        ground_truth.bbox,
-        area=ground_truth.bbox[:, 2] * ground_truth.bbox[:, 3],
-        iscrowd=ground_truth.iscrowd.astype(np.int64),
-        segmentation=ground_truth.segmentation,
+# The engines know images and categories by their place, from 1: they differ in which ids they take.
+
+
+def _hotcoco(truth: GroundTruth, found: Detections, parts: Sequence[np.ndarray]) -> list[dict[str, float]]:
+    masks = truth.segmentation is not None
+    images = [image | {'id': i} for i, image in enumerate(truth.images, start=1)]
+    categories = [category | {'id': i} for i, category in enumerate(truth.categories, start=1)]
+    gt = hotcoco.COCO.from_arrays(
+        *(images, categories, truth.image + 1, truth.category + 1, truth.bbox),
+        area=_areas(truth),
+        iscrowd=truth.iscrowd.astype(np.int64),
+        segmentation=truth.segmentation,
     )
-    boxes = detections.bbox if iou_type == 'bbox' else np.zeros((len(detections.score), 4))
-    rows = np.column_stack([detections.image_id, boxes, detections.score, detections.category_id])
-    found = truth.load_res(rows, segmentation=detections.segmentation if iou_type == 'segm' else None)
-    evaluation = hotcoco.COCOeval(truth, found, iou_type)
+    boxes = np.zeros((len(found.score), 4)) if masks else found.bbox
+    rows = np.column_stack([found.image + 1, boxes, found.score, found.category + 1])
+    dt = gt.load_res(rows, segmentation=found.segmentation if masks else None)
+    evaluation = hotcoco.COCOeval(gt, dt, 'segm' if masks else 'bbox')
     evaluation.evaluate()
     evaluation.accumulate()
-    scores = evaluation.slice_by({name: list(ids) for name, ids in parts.items()})
-    scores[ALL] = scores.pop('_overall')
-    return {name: {key: scores[name]['AR100' if key == 'AR' else key] for key in SCORES} for name in (ALL, *parts)}
+    slices = evaluation.slice_by({str(i): (part + 1).tolist() for i, part in enumerate(parts)})
+    names = dict(zip(SCORES, ('AP', 'AP50', 'AP75', 'AR100')))
+    return [{key: slices[str(i)][name] for key, name in names.items()} for i in range(len(parts))]
 
 
-def _pycocotools(ground_truth, detections, iou_type, parts):
-    truth = COCO()
-    truth.dataset = {
-        'images': ground_truth.images,
-        'categories': ground_truth.categories,
-        'annotations': _entries(
-            image_id=ground_truth.image_id.tolist(),
-            category_id=ground_truth.category_id.tolist(),
-            bbox=ground_truth.bbox.tolist(),
-            area=(ground_truth.bbox[:, 2] * ground_truth.bbox[:, 3]).tolist(),
-            iscrowd=ground_truth.iscrowd.astype(int).tolist(),
-            segmentation=ground_truth.segmentation,
-        ),
-    }
-    found = COCO()
-    shape = detections.bbox.tolist() if iou_type == 'bbox' else detections.segmentation
-    found.dataset = {
-        'images': ground_truth.images,
-        'categories': ground_truth.categories,
-        'annotations': _entries(
-            image_id=detections.image_id.tolist(),
-            category_id=detections.category_id.tolist(),
-            score=detections.score.tolist(),
-            # Sizes of detections matter for size ranges only.
-            area=[1.0] * len(detections.score),
-            iscrowd=[0] * len(detections.score),
-            **{'bbox' if iou_type == 'bbox' else 'segmentation': shape},
-        ),
-    }
+def _pycocotools(truth: GroundTruth, found: Detections, parts: Sequence[np.ndarray]) -> list[dict[str, float]]:
+    masks = truth.segmentation is not None
+    shape = {'segmentation': found.segmentation} if masks else {'bbox': found.bbox.tolist()}
+    # Of a detection's area only the sign counts, and masks have no negative one.
+    areas = [1.0] * len(found.score) if masks else found.bbox[:, 2:].prod(1).tolist()
+    sets = (
+        {'bbox': truth.bbox.tolist(), 'area': _areas(truth).tolist(), 'iscrowd': truth.iscrowd.astype(int).tolist()}
+        | ({'segmentation': truth.segmentation} if masks else {}),
+        {'score': found.score.tolist(), 'area': areas, 'iscrowd': [0] * len(found.score)} | shape,
+    )
+    apis = []
+    for columns, source in zip(sets, (truth, found)):
+        api = COCO()
+        columns |= {'image_id': (source.image + 1).tolist(), 'category_id': (source.category + 1).tolist()}
+        api.dataset = {
+            'images': [image | {'id': i} for i, image in enumerate(truth.images, start=1)],
+            'categories': [category | {'id': i} for i, category in enumerate(truth.categories, start=1)],
+            'annotations': [dict(zip(columns, row), id=i) for i, row in enumerate(zip(*columns.values()), start=1)],
+        }
+        apis.append(api)
     with contextlib.redirect_stdout(io.StringIO()):
-        truth.createIndex()
-        found.createIndex()
-        evaluation = COCOeval(truth, found, iou_type)
+        for api in apis:
+            api.createIndex()
+        evaluation = COCOeval(*apis, 'segm' if masks else 'bbox')
         evaluation.evaluate()
     params = evaluation.params
     matches = np.array(evaluation.evalImgs, dtype=object)
     matches = matches.reshape(len(params.catIds), len(params.areaRng), len(params.imgIds))
-    position = {image_id: i for i, image_id in enumerate(params.imgIds)}
-    scores = {}
-    for name, ids in {ALL: params.imgIds, **parts}.items():
-        chosen = sorted(position[image_id] for image_id in ids)
+    scores = []
+    for part in parts:
+        part = np.sort(part)
         # accumulate() reads the matches in the order of the images that evaluate() was given.
-        evaluation.evalImgs = matches[:, :, chosen].ravel().tolist()
-        evaluation._paramsEval.imgIds = [list(position)[i] for i in chosen]
-        evaluation.params.imgIds = evaluation._paramsEval.imgIds
+        evaluation.evalImgs = matches[:, :, part].ravel().tolist()
+        evaluation.params.imgIds = evaluation._paramsEval.imgIds = (part + 1).tolist()
         with contextlib.redirect_stdout(io.StringIO()):
             evaluation.accumulate()
         precision = evaluation.eval['precision'][..., 0, -1]  # (IoU thresholds, recalls, classes)
         recall = evaluation.eval['recall'][..., 0, -1]  # (IoU thresholds, classes)
-        at = {f'AP{t}': precision[np.isclose(params.iouThrs, t / 100)] for t in (50, 75)}
-        scores[name] = {key: _mean(value) for key, value in {'AP': precision, **at, 'AR': recall}.items()}
+        at_50, at_75 = (precision[np.isclose(params.iouThrs, threshold)] for threshold in (0.5, 0.75))
+        scores.append({key: _mean(value) for key, value in zip(SCORES, (precision, at_50, at_75, recall))})
     return scores
 
 
-def _entries(**columns) -> list[dict]:
-    """Return columns as COCO's list of entries, numbered from 1."""
-    columns = {key: column for key, column in columns.items() if column is not None}
-    return [{'id': i, **dict(zip(columns, row))} for i, row in enumerate(zip(*columns.values()), start=1)]
+def _areas(truth: GroundTruth) -> np.ndarray:
+    """The areas of the boxes, whatever the file says: only scores by size would need those of the masks."""
+    return truth.bbox[:, 2] * truth.bbox[:, 3]
 
 
 def _mean(values: np.ndarray) -> float:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
-from .bins import NO_INSTANCES, OcclusionBins
-from .coco_input import Detections, GroundTruth, InputError, check_ground_truth, check_results, iou_types_of, read_json
-from .engine import ALL, average_precisions
+from .bins import OcclusionBins
+from .coco_input import Detections, GroundTruth, check_ground_truth, check_results, iou_type_of, read_json
+from .engine import ENGINES, SCORES, average_precisions
 from .ratio import image_ratios
 
 IOU_TYPES = ('bbox', 'segm')
@@ -20,15 +20,22 @@ FEW_IMAGES = 50
 
 @dataclass(frozen=True)
 class BinScores:
-    """The scores of one bin. AP is averaged over IoU .50:.95; -1 where there is no ground truth."""
+    """The scores of one bin, between 0 and 1; AP is averaged over IoU .50:.95. NaN where there is no ground truth."""
 
-    bin: str
+    label: str
+    lower: float | None
+    upper: float | None
     images: int
     instances: int
+    classes: int
     AP: float
     AP50: float
     AP75: float
     AR: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row as json content: None for NaN."""
+        return {key: None if value != value else value for key, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)
@@ -36,41 +43,50 @@ class OcclusionResult:
     """Scores per occlusion bin; ``print`` shows them as a table.
 
     Attributes:
-        scores: By IoU type ('bbox', 'segm'), the whole set first, then the bins, then the images without instances.
-        ratios: Occlusion ratio by image id, NaN for an image without instances.
-        bins: The bins.
+        all: The scores of the whole set, those of an ordinary COCO evaluation.
+        bins: The scores of each bin.
+        unassigned: The row of the images without instances, which have no occlusion ratio.
+        settings: What was evaluated how: ``iou_type``, ``definition``, ``region``, ``edges``, ``zero_bin``, ``engine``.
+        ratios: Occlusion ratio of each image in the order of the ids, (images,); NaN without instances.
+        image_bins: Place of each image's bin, (images,); -1 without instances.
         ground_truth, detections: What was evaluated.
     """
 
-    scores: dict[str, list[BinScores]]
-    ratios: dict[int, float]
-    bins: OcclusionBins
+    all: BinScores
+    bins: list[BinScores]
+    unassigned: BinScores
+    settings: dict[str, Any]
+    ratios: np.ndarray = field(repr=False, compare=False)
+    image_bins: np.ndarray = field(repr=False, compare=False)
     ground_truth: GroundTruth = field(repr=False, compare=False)
     detections: Detections = field(repr=False, compare=False)
 
-    def binned(self, iou_type: str) -> list[BinScores]:
-        """Return the scores of the bins alone, in the order of the bins."""
-        return self.scores[iou_type][1 : 1 + len(self.bins.labels)]
-
     def to_dict(self) -> dict[str, Any]:
-        """Return the result as json content: edges, scores, and ratio and bin of every image."""
-        index = self.bins.assign(self.ratios.values()).tolist()
-        labels = (*self.bins.labels, NO_INSTANCES)  # -1 is the last
-        images = [
-            {'image_id': image_id, 'ratio': None if np.isnan(ratio) else ratio, 'bin': labels[i]}
-            for (image_id, ratio), i in zip(self.ratios.items(), index)
-        ]
-        scores = {iou_type: [asdict(row) for row in rows] for iou_type, rows in self.scores.items()}
-        return {'edges': list(self.bins.edges), 'scores': scores, 'images': images}
+        """Return scores and settings as json content."""
+        return {
+            'all': self.all.to_dict(),
+            'bins': [row.to_dict() for row in self.bins],
+            'unassigned': self.unassigned.to_dict(),
+            'settings': self.settings,
+        }
+
+    def manifest(self) -> Iterator[tuple[Any, float | None, str]]:
+        """Yield image id, occlusion ratio (None without instances) and label of the bin, for every image."""
+        labels = [*(row.label for row in self.bins), self.unassigned.label]  # -1 is the last
+        for image, ratio, place in zip(self.ground_truth.images, self.ratios.tolist(), self.image_bins):
+            yield image['id'], None if ratio != ratio else ratio, labels[place]
 
     def remarks(self) -> list[str]:
-        """Say in words which bins are empty or too small to compare."""
-        rows = self.binned(next(iter(self.scores)))
-        empty = [row.bin for row in rows if not row.images]
-        few = [f'{row.bin} ({row.images})' for row in rows if 0 < row.images < FEW_IMAGES]
+        """Say in words what was left out, and which bins are empty or too small to compare."""
         remarks = []
+        if self.ground_truth.orphans:
+            remarks.append(f'{self.ground_truth.orphans} annotations belong to no listed image and are left out.')
+        if self.ground_truth.iscrowd.any():
+            remarks.append(f'{self.ground_truth.iscrowd.sum()} crowd regions are no instances and do not occlude.')
+        empty = [row.label for row in self.bins if not row.images]
         if empty:
             remarks.append(f'No image falls into {", ".join(empty)}.')
+        few = [f'{row.label} ({row.images})' for row in self.bins if 0 < row.images < FEW_IMAGES]
         if few:
             remarks.append(
                 f'Fewer than {FEW_IMAGES} images in {", ".join(few)}: interpolated AP rises as a bin gets small, so '
@@ -79,36 +95,38 @@ class OcclusionResult:
         return remarks
 
     def __str__(self) -> str:
-        return '\n'.join([*self._table(), *self.remarks()])
-
-    def _table(self) -> Iterator[str]:
-        for iou_type, rows in self.scores.items():
-            width = max(len('occlusion'), *(len(row.bin) for row in rows))
-            yield f'{iou_type}, by the occlusion ratio of the image (covered / total box area)'
-            yield f'{"occlusion":<{width}}  images  instances     AP   AP50   AP75     AR'
-            for row in rows:
-                scores = ''.join(
-                    '      -' if v < 0 else f'{100 * v:7.1f}' for v in (row.AP, row.AP50, row.AP75, row.AR)
-                )
-                yield f'{row.bin:<{width}}  {row.images:6d}  {row.instances:9d}{scores}'
-            yield ''
+        rows = [self.all, *self.bins, *([self.unassigned] if self.unassigned.images else [])]
+        width = max(len('occlusion'), *(len(row.label) for row in rows))
+        lines = [
+            f'{self.settings["iou_type"]}, by the occlusion ratio of the image (covered / total box area)',
+            f'{"occlusion":<{width}}  images  instances  classes' + ''.join(f'{name:>7}' for name in SCORES),
+        ]
+        for row in rows:
+            scores = (getattr(row, name) for name in SCORES)
+            lines.append(
+                f'{row.label:<{width}}  {row.images:6d}  {row.instances:9d}  {row.classes:7d}'
+                + ''.join('      -' if score != score else f'{100 * score:7.1f}' for score in scores)
+            )
+        return '\n'.join([*lines, '', *self.remarks()])
 
 
 def evaluate_occlusion(
-    ground_truth: str | PathLike | dict,
+    ground_truth: str | PathLike | dict | GroundTruth,
     results: str | PathLike | list[dict],
-    iou_types: Sequence[str] | None = None,
+    iou_type: str | None = None,
     bins: OcclusionBins | None = None,
     engine: str = 'hotcoco',
+    strict: bool = True,
 ) -> OcclusionResult:
     """Evaluate detections on all images and on the images of every occlusion bin.
 
     Args:
-        ground_truth: COCO ground truth, as a path or as loaded json.
+        ground_truth: COCO ground truth, as a path, as loaded json, or checked already.
         results: COCO results (a list of detections), as a path or as loaded json.
-        iou_types: 'bbox', 'segm' or both. Defaults to what the results hold.
+        iou_type: 'bbox' or 'segm'. Defaults to 'segm' for results with masks and without boxes, else 'bbox'.
         bins: Defaults to exactly 0, then steps of .2.
         engine: 'hotcoco' (default) or 'pycocotools', the reference API: same numbers, slower.
+        strict: Whether scores outside [0, 1] and boxes of negative size are errors. Defaults to True.
 
     Raises:
         InputError: If an input cannot be evaluated; the message names the file and the entry.
@@ -116,34 +134,41 @@ def evaluate_occlusion(
 
     Example:
         >>> from mmtied.evaluation import evaluate_occlusion
-        >>> image = dict(id=1, width=8, height=8)
         >>> truth = dict(image_id=1, category_id=1, bbox=[0, 0, 4, 4])
-        >>> gt = dict(images=[image], categories=[dict(id=1)], annotations=[truth])
-        >>> round(evaluate_occlusion(gt, [truth | dict(score=0.9)]).scores['bbox'][0].AP, 6)
+        >>> gt = dict(images=[dict(id=1)], categories=[dict(id=1)], annotations=[truth])
+        >>> round(evaluate_occlusion(gt, [truth | dict(score=0.9)]).all.AP, 6)
         1.0
     """
-    if engine not in ('hotcoco', 'pycocotools'):
-        raise ValueError(f"engine={engine!r} must be 'hotcoco' or 'pycocotools'")
+    if engine not in ENGINES:
+        raise ValueError(f'engine={engine!r} must be one of {ENGINES}')
+    if iou_type not in (None, *IOU_TYPES):
+        raise ValueError(f'iou_type={iou_type!r} must be one of {IOU_TYPES}')
     bins = bins or OcclusionBins()
-    found, found_name = read_json(results)
-    iou_types = tuple(iou_types or iou_types_of(found))
-    if not set(iou_types) <= set(IOU_TYPES):
-        raise ValueError(f'iou_types={iou_types} must be among {IOU_TYPES}')
-    truth, truth_name = read_json(ground_truth)
-    truth = check_ground_truth(truth, truth_name, segm='segm' in iou_types)
-    detections = check_results(found, found_name, truth, iou_types)
-    if not truth.images:
-        raise InputError(f"{truth_name}: 'images' is empty, so there is nothing to evaluate")
+    found, found_name = read_json(results, 'results')
+    iou_type = iou_type or iou_type_of(found)
+    truth = ground_truth
+    if not isinstance(truth, GroundTruth):
+        truth = check_ground_truth(*read_json(ground_truth, 'ground truth'), iou_type)
+    detections = check_results(found, found_name, truth, iou_type, strict)
 
     ratios = image_ratios(truth)
-    parts = bins.split(ratios)
-    instance_images = truth.image_id[~truth.iscrowd]
-    images = {ALL: list(ratios), **parts}
-    scores = {}
-    for iou_type in iou_types:
-        by_part = average_precisions(truth, detections, iou_type, parts, engine)
-        scores[iou_type] = [
-            BinScores(name, len(ids), int(np.isin(instance_images, ids).sum()), **by_part[name])
-            for name, ids in images.items()
-        ]
-    return OcclusionResult(scores, ratios, bins, truth, detections)
+    image_bins = bins.assign(ratios)
+    groups = [('all', None, None, np.arange(len(ratios)))]
+    for place, (label, limits) in enumerate(zip(bins.labels, bins.limits)):
+        groups.append((label, *limits, np.flatnonzero(image_bins == place)))
+    groups.append(('no instances', None, None, np.flatnonzero(image_bins == -1)))
+    scores = average_precisions(truth, detections, [images for *_, images in groups], engine)
+    rows = []
+    for (*label_and_limits, images), part in zip(groups, scores):
+        inside = np.isin(truth.image, images) & ~truth.iscrowd
+        classes = len(np.unique(truth.category[inside]))
+        rows.append(BinScores(*label_and_limits, len(images), int(inside.sum()), classes, **part))
+    settings = {
+        'iou_type': iou_type,
+        'definition': 'covered',
+        'region': 'bbox',
+        'edges': list(bins.edges),
+        'zero_bin': bins.zero_bin,
+        'engine': engine,
+    }
+    return OcclusionResult(rows[0], rows[1:-1], rows[-1], settings, ratios, image_bins, truth, detections)

@@ -34,52 +34,52 @@ def save_gallery(result: OcclusionResult, image_dir: str | Path, path: str | Pat
         The path.
 
     Raises:
-        InputError: If an image is not in the folder.
+        InputError: If an image is not in the folder, or no image has an instance.
     """
     truth, found = result.ground_truth, result.detections
-    ids = median_images(result)
-    figure = Figure(figsize=(2.2 * max(len(ids), 2), 5), layout='constrained')
-    grid = figure.subplots(2, len(ids), squeeze=False)
-    files = {image['id']: image for image in truth.images}
-    shown = list(ids.values())
-    seen = {*truth.category_id[np.isin(truth.image_id, shown)], *found.category_id[np.isin(found.image_id, shown)]}
-    colours = {category: COLOURS[i % len(COLOURS)] for i, category in enumerate(sorted(seen))}
-    for column, (label, image_id) in zip(grid.T, ids.items()):
-        file = Path(image_dir) / files[image_id]['file_name']
+    chosen = median_images(result)
+    if not chosen:
+        raise InputError('gallery: no image has an instance, so there is nothing to draw')
+    files = {place: Path(image_dir) / truth.images[place]['file_name'] for place in chosen.values()}
+    for file in files.values():
         if not file.is_file():
             raise InputError(f'{file}: no such image; is the image folder right?')
-        picture = imread(file)
+    figure = Figure(figsize=(2.2 * max(len(chosen), 2), 5), layout='constrained')
+    grid = figure.subplots(2, len(chosen), squeeze=False)
+    shown = list(chosen.values())
+    seen = {*truth.category[np.isin(truth.image, shown)], *found.category[np.isin(found.image, shown)]}
+    colours = {category: COLOURS[i % len(COLOURS)] for i, category in enumerate(sorted(seen))}
+    for column, (label, place) in zip(grid.T, chosen.items()):
+        picture = imread(files[place])
         for axes, entries in zip(column, (truth, found)):
             axes.imshow(picture, cmap='gray')
             axes.set(xticks=[], yticks=[])
-            draw(axes, entries, image_id, files[image_id], colours)
-        column[0].set_title(f'{label}\nr = {result.ratios[image_id]:.2f}', fontsize=10)
+            draw(axes, entries, place, truth.images[place], colours)
+        column[0].set_title(f'{label}\nr = {result.ratios[place]:.2f}', fontsize=10)
     for axes, name in zip(grid[:, 0], ('ground truth', f'detections, score ≥ {MIN_SCORE:g}')):
         axes.set_ylabel(name)
-    names = {category['id']: category['name'] for category in truth.categories}
-    patches = [Patch(color=colour, label=names[category]) for category, colour in colours.items()]
+    patches = [Patch(color=colour, label=truth.categories[place]['name']) for place, colour in colours.items()]
     figure.legend(handles=patches, loc='outside lower center', ncols=8, frameon=False, fontsize=9)
     return save_figure(figure, path)
 
 
 def median_images(result: OcclusionResult) -> dict[str, int]:
-    """Return the image of the median ratio for every bin that holds images, by the bin's label."""
-    parts = result.bins.split(result.ratios)
+    """Return the place of the image of median ratio for every bin that holds images, by the bin's label."""
     chosen = {}
-    for label in result.bins.labels:
-        ids = sorted(parts[label], key=result.ratios.get)
-        if ids:
-            chosen[label] = ids[len(ids) // 2]
+    for i, row in enumerate(result.bins):
+        places = np.flatnonzero(result.image_bins == i)
+        if len(places):
+            chosen[row.label] = int(places[np.argsort(result.ratios[places])[len(places) // 2]])
     return chosen
 
 
-def draw(axes: Axes, entries: GroundTruth | Detections, image_id: int, image: dict, colours: dict) -> None:
+def draw(axes: Axes, entries: GroundTruth | Detections, place: int, image: dict, colours: dict) -> None:
     """Draw the masks or boxes of one image."""
-    rows = np.flatnonzero(entries.image_id == image_id)
+    rows = np.flatnonzero(entries.image == place)
     if isinstance(entries, Detections):
         rows = rows[entries.score[rows] >= MIN_SCORE]
     for row in rows:
-        colour = colours[entries.category_id[row]]
+        colour = colours[entries.category[row]]
         if entries.segmentation is None:
             x, y, width, height = entries.bbox[row]
             axes.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor=colour, linewidth=1.5))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 from mmdet.datasets.api_wrappers import COCO
@@ -13,8 +12,8 @@ from mmengine.logging import MMLogger
 from mmengine.registry import METRICS
 
 from .bins import OcclusionBins
-from .coco_input import read_json
-from .evaluate import IOU_TYPES, evaluate_occlusion
+from .coco_input import GroundTruth, check_ground_truth
+from .evaluate import IOU_TYPES, BinScores, evaluate_occlusion
 
 
 @METRICS.register_module()
@@ -26,22 +25,45 @@ class OcclusionMetric(CocoMetric):
     Values are not rounded; all are at 100 detections an image.
 
     Args:
+        ann_file: Ground truth. Defaults to None: taken from the dataset.
         metric: 'bbox', 'segm' or both. Defaults to 'bbox'.
-        edges: Edges of the bins, see :class:`OcclusionBins`. Defaults to (0, 0, .2, .4, .6, .8, 1).
-        **kwargs: ``ann_file``, ``format_only``, ``outfile_prefix``, ``prefix``, ``collect_device``,
-            ``backend_args`` of ``CocoMetric``; without ``ann_file`` the ground truth is taken from the dataset.
+        edges, zero_bin: The bins, see :class:`OcclusionBins`. Default to (0, .2, .4, .6, .8, 1) and True.
+        format_only, outfile_prefix, backend_args, collect_device, prefix: As in ``CocoMetric``.
 
     Raises:
         ValueError: If ``metric`` or ``edges`` is out of its range.
+        InputError: If the ground truth cannot be evaluated; with an ``ann_file`` before anything is trained.
     """
 
     default_prefix = 'occlusion'
 
-    def __init__(self, metric: str | list[str] = 'bbox', edges: Sequence[float] | None = None, **kwargs) -> None:
-        super().__init__(metric=metric, **kwargs)
-        if not set(self.metrics) <= set(IOU_TYPES):
+    def __init__(
+        self,
+        ann_file: str | None = None,
+        metric: str | list[str] = 'bbox',
+        edges: Sequence[float] = OcclusionBins.edges,
+        zero_bin: bool = True,
+        format_only: bool = False,
+        outfile_prefix: str | None = None,
+        backend_args: dict | None = None,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
+        if not set([metric] if isinstance(metric, str) else metric) <= set(IOU_TYPES):
             raise ValueError(f'OcclusionMetric: metric={metric!r} must be among {IOU_TYPES}')
-        self.bins = OcclusionBins() if edges is None else OcclusionBins(tuple(edges))
+        super().__init__(
+            ann_file=ann_file,
+            metric=metric,
+            format_only=format_only,
+            outfile_prefix=outfile_prefix,
+            backend_args=backend_args,
+            collect_device=collect_device,
+            prefix=prefix,
+        )
+        self.bins = OcclusionBins(tuple(edges), zero_bin)
+        if self._coco_api is not None:
+            for iou_type in self.metrics:
+                check_ground_truth(self._coco_api.dataset, ann_file, iou_type)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Evaluate what :meth:`process` has collected; a table goes to the log."""
@@ -60,27 +82,29 @@ class OcclusionMetric(CocoMetric):
                 return {}
             scores = {}
             for iou_type in self.metrics:
-                found, _ = read_json(files[iou_type])
-                result = evaluate_occlusion(self._ground_truth(), found, (iou_type,), self.bins)
+                truth = self._ground_truth(iou_type)
+                result = evaluate_occlusion(truth, files[iou_type], iou_type, self.bins, strict=False)
                 logger.info(f'\n{result}')
-                scores |= self._keys(iou_type, result.scores[iou_type])
+                for row in (result.all, *result.bins):
+                    scores |= keys(iou_type, row)
         return scores
 
-    def _ground_truth(self) -> dict:
+    def _ground_truth(self, iou_type: str) -> GroundTruth:
         """Return the ground truth of the classes that the dataset evaluates."""
         dataset = self._coco_api.dataset
         known = set(self.cat_ids)
-        return {
+        chosen = {
             'images': dataset['images'],
             'categories': [category for category in dataset['categories'] if category['id'] in known],
             'annotations': [entry for entry in dataset['annotations'] if entry['category_id'] in known],
         }
+        return check_ground_truth(chosen, 'ground truth', iou_type)
 
-    def _keys(self, iou_type: str, rows: list) -> dict[str, float]:
-        edges = self.bins.edges
-        names = [f'_r{low:g}' if low == high else f'_r{low:g}-{high:g}' for low, high in pairwise(edges)]
-        keys = {}
-        for name, row in zip(['', *names], rows):
-            scores = {'mAP': row.AP, 'mAP_50': row.AP50, 'mAP_75': row.AP75, 'AR': row.AR}
-            keys |= {f'{iou_type}_{score}{name}': value for score, value in scores.items()}
-        return keys
+
+def keys(iou_type: str, row: BinScores) -> dict[str, float]:
+    """Return the scores of a row under mmdet's names, -1 for NaN."""
+    name = ''
+    if row.lower is not None:
+        name = f'_r{row.lower:g}' if row.lower == row.upper else f'_r{row.lower:g}-{row.upper:g}'
+    scores = {'mAP': row.AP, 'mAP_50': row.AP50, 'mAP_75': row.AP75, 'AR': row.AR}
+    return {f'{iou_type}_{key}{name}': -1.0 if value != value else value for key, value in scores.items()}

@@ -39,41 +39,36 @@ def occlusion_ratio(boxes: np.ndarray) -> float:
         raise ValueError('boxes: all values must be finite, width and height not negative')
     low = np.round(boxes[:, :2], DECIMALS)
     high = np.round(boxes[:, :2] + boxes[:, 2:], DECIMALS)
-    count, areas = _grid(low, high)
     instance_area = (high - low).prod(1).sum()
-    # A cell under k >= 2 boxes is overlap of each of them.
-    overlap_area = (np.where(count > 1, count, 0) * areas).sum()
-    return float(min(overlap_area / instance_area, 1.0)) if instance_area > 0 else 0.0
+    if instance_area == 0:
+        return 0.0
+    count, widths, heights = _grid(low, high)
+    count[count == 1] = 0  # a cell under k >= 2 boxes is overlap of each of them
+    return float(min(widths @ (count @ heights) / instance_area, 1.0))
 
 
-def _grid(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cut the plane at every corner: how many boxes cover each cell, and the cells' areas."""
+def _grid(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cut the plane at every corner: how many boxes cover each cell, and the widths and heights of the cells."""
     xs, x = np.unique(np.concatenate([low[:, 0], high[:, 0]]), return_inverse=True)
     ys, y = np.unique(np.concatenate([low[:, 1], high[:, 1]]), return_inverse=True)
     (x0, x1), (y0, y1) = x.reshape(2, -1), y.reshape(2, -1)
     # Count by a difference array: +1 where a box begins, -1 behind its end, summed along both axes.
-    delta = np.zeros((len(xs), len(ys)), dtype=np.int64)
-    np.add.at(delta, (x0, y0), 1)
-    np.add.at(delta, (x1, y1), 1)
-    np.add.at(delta, (x0, y1), -1)
-    np.add.at(delta, (x1, y0), -1)
-    count = delta.cumsum(0).cumsum(1)[:-1, :-1]
-    return count, np.diff(xs)[:, None] * np.diff(ys)[None, :]
+    count = np.zeros((len(xs), len(ys)), dtype=np.int32)
+    for columns, rows, step in ((x0, y0, 1), (x1, y1, 1), (x0, y1, -1), (x1, y0, -1)):
+        np.add.at(count, (columns, rows), step)
+    count.cumsum(0, out=count).cumsum(1, out=count)
+    return count[:-1, :-1], np.diff(xs), np.diff(ys)
 
 
-def image_ratios(ground_truth: GroundTruth) -> dict[int, float]:
-    """Return the occlusion ratio of every image, in the order of the images.
+def image_ratios(ground_truth: GroundTruth) -> np.ndarray:
+    """Return the occlusion ratio of every image, in the order of the images, (images,).
 
-    All classes count alike; crowd regions are left out, they are no instances.
-
-    Returns:
-        Ratio by image id; NaN for an image without instances.
+    All classes count alike; crowd regions are left out, they are no instances. NaN for an image without instances.
     """
-    image_id = ground_truth.image_id[~ground_truth.iscrowd]
-    order = np.argsort(image_id, kind='stable')
+    image = ground_truth.image[~ground_truth.iscrowd]
+    order = np.argsort(image, kind='stable')
     boxes = ground_truth.bbox[~ground_truth.iscrowd][order]
-    ids, starts = np.unique(image_id[order], return_index=True)
-    ratios = {image['id']: float('nan') for image in ground_truth.images}
-    for found, rows in zip(ids.tolist(), np.split(boxes, starts[1:])):
-        ratios[found] = occlusion_ratio(rows)
+    places, starts = np.unique(image[order], return_index=True)
+    ratios = np.full(len(ground_truth.images), np.nan)
+    ratios[places] = [occlusion_ratio(rows) for rows in np.split(boxes, starts[1:])] if len(places) else []
     return ratios

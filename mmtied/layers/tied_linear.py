@@ -6,6 +6,7 @@ https://arxiv.org/abs/2009.12021.
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
@@ -48,9 +49,9 @@ class TiedLinear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.blocks == 1:
-            return super().forward(x)
-        x = x.reshape(*x.shape[:-1], self.blocks, self.in_features // self.blocks)
-        return super().forward(x).flatten(-2)
+            return F.linear(x, self.weight, self.bias)
+        x = x.unflatten(-1, (self.blocks, self.in_features // self.blocks))
+        return F.linear(x, self.weight, self.bias).flatten(-2)
 
     def extra_repr(self) -> str:
         return f'{super().extra_repr()}, blocks={self.blocks}'

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 
 import torch.utils.checkpoint as cp
 from mmcv.cnn import ConvModule, build_plugin_layer
-from mmengine.model import BaseModule, Sequential
+from mmengine.logging import print_log
+from mmengine.model import BaseModule, Sequential, initialize
+from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -72,9 +74,8 @@ class Bottleneck(BaseModule):
             out = self.residual(x)
         return self.relu(out + (x if self.shortcut is None else self.shortcut(x)))
 
-    def init_weights(self) -> None:
-        super().init_weights()
-        # After the children, whose ConvModules set every norm weight to 1.
+    def zero_init_last(self) -> None:
+        """Make the block start as the identity, if it is to."""
         if self.zero_init_residual:
             nn.init.zeros_(self.last_norm().weight)
 
@@ -107,7 +108,7 @@ class ResidualBackbone(BaseModule):
         with_cp: Whether to recompute blocks in the backward pass to save memory. Defaults to False.
         zero_init_residual: Whether every block starts as an identity. Defaults to True.
         init_cfg: mmengine's initialisation config, such as ``dict(type='Pretrained', checkpoint=…)``. Defaults to
-            None: Kaiming for the convolutions, 1 for the norms.
+            None: Kaiming for the convolutions, 1 for the norms. Any other is applied on top of that.
 
     Shape:
         Input (N, in_channels, H, W). Output a tuple with (N, 4 * base_channels * 2^i, H / s_i, W / s_i) for every
@@ -188,6 +189,29 @@ class ResidualBackbone(BaseModule):
         self.feat_dim = channels
         self._freeze_stages()
 
+    def init_weights(self) -> None:
+        """Initialise once: from a checkpoint, or Kaiming, then what ``init_cfg`` says, then the blocks' zeros.
+
+        Raises:
+            ValueError: If a checkpoint holds none of the backbone's tensors, as an untied network's does.
+        """
+        if self.is_init:
+            return super().init_weights()  # It warns.
+        configs = [self.init_cfg] if isinstance(self.init_cfg, dict) else self.init_cfg or []
+        pretrained = [config for config in configs if config['type'] == 'Pretrained']
+        for config in pretrained:
+            report_matches(self, config)
+        super().init_weights()
+        if pretrained:
+            return None
+        # Once more after the children, whose ConvModules initialise themselves.
+        if configs:
+            initialize(self, configs)
+        for module in self.modules():
+            if isinstance(module, Bottleneck):
+                module.zero_init_last()
+        return None
+
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         x = self.stem(x)
         outs = []
@@ -212,6 +236,25 @@ class ResidualBackbone(BaseModule):
                 if isinstance(module, _BatchNorm):
                     module.eval()
         return self
+
+
+def report_matches(backbone: ResidualBackbone, pretrained: dict) -> None:
+    """Log how many of the backbone's tensors a checkpoint holds, and raise an error where it holds none."""
+    content = CheckpointLoader.load_checkpoint(pretrained['checkpoint'], map_location='cpu')
+    prefix = pretrained.get('prefix') or ''
+    prefix += '.' if prefix and not prefix.endswith('.') else ''
+    state = content.get('state_dict', content)
+    shapes = {name.removeprefix('module.').removeprefix(prefix): value.shape for name, value in state.items()}
+    own = backbone.state_dict()
+    matched = sum(shapes.get(name) == value.shape for name, value in own.items())
+    print_log(
+        f'{matched} of {len(own)} tensors of {type(backbone).__name__} are in {pretrained["checkpoint"]}', 'current'
+    )
+    if not matched:
+        raise ValueError(
+            f'{name}: init_cfg: {source} holds none of its tensors; a config made '
+            "for another network needs init_cfg=None, and a classifier's checkpoint prefix='backbone.'"
+        )
 
 
 def check_arguments(

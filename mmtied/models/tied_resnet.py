@@ -125,7 +125,8 @@ class TiedResNet(ResidualBackbone):
         mixer_blocks: B of the mixer's 3x3 TBC. Defaults to 2.
         **kwargs: Arguments of mmdet's ResNet: ``in_channels, stem_channels, base_channels, num_stages, strides,
             dilations, out_indices, style, deep_stem, avg_down, frozen_stages, conv_cfg, norm_cfg, norm_eval,
-            plugins, with_cp, zero_init_residual, init_cfg``, see :class:`ResidualBackbone`.
+            plugins, with_cp, zero_init_residual, init_cfg``, see :class:`ResidualBackbone`. Not ``dcn``: a
+            deformable convolution has no tied form; nor the deprecated ``pretrained``.
 
     Shape:
         Input (N, 3, H, W). Output by default (N, 256, H/4, W/4), (N, 512, H/8, W/8), (N, 1024, H/16, W/16) and
@@ -157,7 +158,7 @@ class TiedResNet(ResidualBackbone):
         mixer_blocks: int = 2,
         **kwargs,
     ) -> None:
-        if len(blocks) != splits:
+        if not isinstance(blocks, Sequence) or len(blocks) != splits:
             raise ValueError(f'TiedResNet: blocks={blocks!r} must hold one number for each of splits={splits}')
         if mixer not in MIXERS:
             raise ValueError(f'TiedResNet: mixer={mixer!r} must be one of {MIXERS}')

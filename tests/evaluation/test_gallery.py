@@ -15,19 +15,18 @@ from mmtied.evaluation.gallery import decode, median_images, save_gallery
 def scenes(tmp_path_factory):
     folder = tmp_path_factory.mktemp('scenes')
     truth = write_scenes(folder, 'val', 12, size=96)
-    found = [annotation | {'score': 0.9} for annotation in read_json(truth)[0]['annotations']]
+    found = [annotation | {'score': 0.9} for annotation in read_json(truth, '')[0]['annotations']]
     return truth, found, folder / 'val'
 
 
-@pytest.mark.parametrize('iou_types', [('bbox',), ('bbox', 'segm')])
-def test_picture(scenes, iou_types, tmp_path):
+@pytest.mark.parametrize('iou_type', ['bbox', 'segm'])
+def test_picture(scenes, iou_type, tmp_path):
     truth, found, images = scenes
-    result = evaluate_occlusion(truth, found, iou_types)
     drawn, bare = (
-        cv2.imread(str(save_gallery(evaluate_occlusion(truth, entries, iou_types), images, tmp_path / 'gallery.png')))
+        cv2.imread(str(save_gallery(evaluate_occlusion(truth, entries, iou_type), images, tmp_path / 'gallery.png')))
         for entries in (found, [])
     )
-    columns = len(median_images(result))
+    columns = len(median_images(evaluate_occlusion(truth, found)))
     assert drawn.shape == bare.shape == (750, 330 * columns, 3)
     half = drawn.shape[0] // 2
     # Detections are drawn below and nowhere else.
@@ -38,10 +37,12 @@ def test_picture(scenes, iou_types, tmp_path):
 def test_median_images(scenes):
     truth, found, _ = scenes
     result = evaluate_occlusion(truth, found)
-    for label, image_id in median_images(result).items():
-        ids = result.bins.split(result.ratios)[label]
-        ratios = sorted(result.ratios[i] for i in ids)
-        assert result.ratios[image_id] == ratios[len(ratios) // 2]
+    chosen = median_images(result)
+    for i, row in enumerate(result.bins):
+        ratios = sorted(result.ratios[result.image_bins == i])
+        assert (row.label in chosen) == bool(ratios)
+        if ratios:
+            assert result.ratios[chosen[row.label]] == ratios[len(ratios) // 2]
 
 
 def test_missing_image_is_named(scenes, tmp_path):
@@ -49,6 +50,12 @@ def test_missing_image_is_named(scenes, tmp_path):
     with pytest.raises(InputError, match=r'\.jpg: no such image'):
         save_gallery(evaluate_occlusion(truth, found), tmp_path, tmp_path / 'gallery.png')
     assert not list(tmp_path.iterdir())
+
+
+def test_nothing_to_draw_is_said(scenes, tmp_path):
+    truth = {'images': [{'id': 1}], 'categories': [{'id': 1}], 'annotations': []}
+    with pytest.raises(InputError, match='no image has an instance'):
+        save_gallery(evaluate_occlusion(truth, []), scenes[2], tmp_path / 'gallery.png')
 
 
 def test_all_encodings_of_a_mask():

@@ -7,7 +7,7 @@ import torch
 from mmdet.evaluation import CocoMetric
 from mmengine.registry import METRICS
 
-from mmtied.evaluation import evaluate_occlusion
+from mmtied.evaluation import InputError, evaluate_occlusion
 from mmtied.evaluation.metric import OcclusionMetric
 
 CLASSES = ('a', 'b')
@@ -70,11 +70,12 @@ def test_bins_equal_the_command_on_the_written_results(ann_file, tmp_path):
     prefix = str(tmp_path / 'results')
     scores = run(OcclusionMetric(ann_file=ann_file, metric=['bbox', 'segm'], outfile_prefix=prefix), data()[1])
     for iou_type in ('bbox', 'segm'):
-        result = evaluate_occlusion(ann_file, f'{prefix}.{iou_type}.json', (iou_type,))
+        result = evaluate_occlusion(ann_file, f'{prefix}.{iou_type}.json', iou_type)
         names = ['', '_r0', '_r0-0.2', '_r0.2-0.4', '_r0.4-0.6', '_r0.6-0.8', '_r0.8-1']
-        for name, row in zip(names, result.scores[iou_type]):
-            assert scores[f'occlusion/{iou_type}_mAP{name}'] == row.AP
-            assert scores[f'occlusion/{iou_type}_mAP_75{name}'] == row.AP75
+        for name, row in zip(names, (result.all, *result.bins)):
+            wanted = (row.AP, row.AP75) if row.images else (-1, -1)
+            found = (scores[f'occlusion/{iou_type}_{score}{name}'] for score in ('mAP', 'mAP_75'))
+            assert tuple(found) == wanted
 
 
 def test_ground_truth_from_the_dataset(ann_file):
@@ -112,9 +113,33 @@ def test_nothing_found_scores_zero(ann_file):
 
 
 def test_own_edges_and_registered_name(ann_file):
-    metric = METRICS.build(dict(type='mmtied.OcclusionMetric', ann_file=ann_file, edges=[0, 0.5, 1]))
+    metric = METRICS.build(dict(type='mmtied.OcclusionMetric', ann_file=ann_file, edges=[0, 0.5, 1], zero_bin=False))
     keys = [key for key in run(metric, data()[1]) if 'mAP_75' in key]
     assert keys == ['occlusion/bbox_mAP_75', 'occlusion/bbox_mAP_75_r0-0.5', 'occlusion/bbox_mAP_75_r0.5-1']
+
+
+def test_bad_ground_truth_is_found_before_training(tmp_path):
+    path = tmp_path / 'gt.json'
+    path.write_text(json.dumps(data()[0] | {'categories': []}))
+    with pytest.raises(InputError, match=r"gt\.json: 'categories' is empty"):
+        OcclusionMetric(ann_file=str(path))
+
+
+def test_options_of_cocometric_that_change_nothing_are_refused():
+    with pytest.raises(TypeError, match='iou_thrs'):
+        OcclusionMetric(iou_thrs=[0.5])
+
+
+def test_what_two_ranks_collect_is_evaluated_as_one(ann_file):
+    samples = data()[1]
+    metric = OcclusionMetric(ann_file=ann_file)
+    metric.dataset_meta = {'classes': CLASSES}
+    metric.process({}, samples[::2])
+    first, metric.results = metric.results, []
+    metric.process({}, samples[1::2])
+    # mmengine interleaves what the ranks send.
+    metric.results = [sample for pair in zip(first, metric.results) for sample in pair]
+    assert metric.evaluate(size=len(samples)) == run(OcclusionMetric(ann_file=ann_file), samples)
 
 
 @pytest.mark.parametrize('argument', [dict(metric='proposal'), dict(edges=[0, 2])])

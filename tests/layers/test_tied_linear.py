@@ -49,5 +49,11 @@ def test_indivisible_features_are_named(sizes, named):
         TiedLinear(*sizes, blocks=4)
 
 
+def test_torchscript():
+    layer = TiedLinear(6, 4, blocks=2)
+    x = torch.randn(3, 6)
+    assert torch.equal(torch.jit.script(layer)(x), layer(x))
+
+
 def test_repr_shows_blocks():
     assert repr(TiedLinear(4, 8, blocks=2)) == 'TiedLinear(in_features=4, out_features=8, bias=True, blocks=2)'

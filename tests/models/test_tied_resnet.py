@@ -12,6 +12,7 @@ from torch.testing import assert_close
 
 import mmtied.models  # noqa: F401
 from mmtied.analysis import complexity
+from mmtied.layers import TiedConv2d
 from mmtied.models import TiedResNet
 
 SMALL = dict(base_width=18, blocks=(1, 1, 3, 6), mixer_blocks=1)
@@ -158,12 +159,42 @@ def test_zero_init_makes_blocks_identities():
     assert (kept.layer1[1].exit.norm.weight == 1).all()
 
 
-def test_pretrained_weights_survive_init(tmp_path):
+def test_init_cfg_has_the_last_word_but_for_the_zeros():
+    backbone = TiedResNet(**TINY, init_cfg=[dict(type='Constant', layer=['Conv2d', 'BatchNorm2d'], val=0.5)])
+    backbone.init_weights()
+    block = backbone.layer1[0]
+    assert (block.splits[1].conv.weight == 0.5).all()
+    assert (block.entry.norm.weight == 0.5).all()
+    assert (block.exit.norm.weight == 0).all()
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path):
+    torch.save(ResNet(18).state_dict(), tmp_path / 'resnet.pth')
+    backbone = TiedResNet(**TINY, init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'resnet.pth')))
+    with pytest.raises(ValueError, match=r'resnet\.pth holds none of its tensors'):
+        backbone.init_weights()
+
+
+def test_recomputing_gives_the_same_gradients():
+    plain, recomputing = TiedResNet(**TINY), TiedResNet(**TINY, with_cp=True)
+    recomputing.load_state_dict(plain.state_dict())
+    x = torch.randn(2, 3, 64, 64)
+    for backbone in (plain, recomputing):
+        backbone.train()
+        backbone(x.clone().requires_grad_())[-1].square().sum().backward()
+    for a, b in zip(plain.parameters(), recomputing.parameters()):
+        assert_close(a.grad, b.grad, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize('prefix', [None, 'backbone', 'backbone.'])
+def test_pretrained_weights_survive_init(tmp_path, prefix):
     trained = TiedResNet(**TINY)
     for parameter in trained.parameters():
         nn.init.normal_(parameter)
-    torch.save(trained.state_dict(), tmp_path / 'trained.pth')
-    backbone = TiedResNet(**TINY, init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'trained.pth')))
+    names = {f'backbone.{name}' if prefix else name: value for name, value in trained.state_dict().items()}
+    torch.save({'state_dict': names}, tmp_path / 'trained.pth')
+    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'trained.pth'), prefix=prefix)
+    backbone = TiedResNet(**TINY, init_cfg=init_cfg)
     backbone.init_weights()
     for name, value in backbone.state_dict().items():
         assert torch.equal(value, trained.state_dict()[name]), name
@@ -193,6 +224,7 @@ def test_two_plugins_of_one_name_need_a_postfix():
 
 @pytest.mark.parametrize('argument, named', [
     (dict(depth=51), 'depth=51'),
+    (dict(blocks=4), 'blocks=4 must hold one number'),
     (dict(splits=3), r'blocks=\(1, 2, 4, 8\).*splits=3'),
     (dict(mixer='max'), "mixer='max'"),
     (dict(num_stages=5), 'num_stages=5'),
@@ -205,7 +237,7 @@ def test_two_plugins_of_one_name_need_a_postfix():
     (dict(mixer_blocks=5), r'layer1\.0: mixer: TiedConv2d: in_channels=32 .*blocks=5'),
     (dict(entry_blocks=3), r'layer1\.0: entry: TiedConv2d: in_channels=64 .*blocks=3'),
     (dict(shortcut_blocks=3), r'layer1\.0: shortcut: TiedConv2d: in_channels=64 .*blocks=3'),
-    (dict(base_width=33), r'layer1\.0: .*in_channels=33|layer1\.0: entry'),
+    (dict(base_width=33), r'layer1\.0: splits\.1: TiedConv2d: in_channels=33 .*blocks=2'),
     (dict(base_channels=32, base_width=25), 'base_width=25 gives splits of 12.5 channels'),
 ])  # fmt: skip
 def test_errors_name_the_argument(argument, named):
@@ -236,11 +268,21 @@ def test_traced_and_copied_networks_are_equal():
 
 
 def test_all_blocks_one_equals_the_untied_network():
-    """With B = 1 everywhere, every convolution is an ordinary one."""
-    backbone = TiedResNet(**TINY, blocks=(1, 1, 1, 1), entry_blocks=1, shortcut_blocks=1, mixer_blocks=1)
-    for module in backbone.modules():
-        if isinstance(module, nn.Conv2d):
-            assert module.weight.shape[:2] == (module.out_channels, module.in_channels)
+    """With B = 1 everywhere, ordinary convolutions of the same weights give the same outputs."""
+    backbone = TiedResNet(**TINY, blocks=(1, 1, 1, 1), entry_blocks=1, shortcut_blocks=1, mixer_blocks=1).eval()
+    untied = copy.deepcopy(backbone)
+    replaced = 0
+    for module in untied.modules():
+        if isinstance(getattr(module, 'conv', None), TiedConv2d):
+            tied = module.conv
+            arguments = (tied.in_channels, tied.out_channels, tied.kernel_size, tied.stride, tied.padding)
+            module.conv = nn.Conv2d(*arguments, bias=False)
+            module.conv.load_state_dict(tied.state_dict())
+            replaced += 1
+    assert replaced == 8 * 6 + 4
+    x = torch.randn(1, 3, 64, 64)
+    for a, b in zip(backbone(x), untied(x)):
+        assert_close(a, b)
 
 
 def test_mmpretrain_classifier_trains():

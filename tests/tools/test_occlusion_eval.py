@@ -31,9 +31,18 @@ def run(*arguments) -> subprocess.CompletedProcess:
 def test_table_and_files(files, tmp_path):
     done = run(*files, '--out-dir', tmp_path / 'out', '--edges', 0, 0.5, 1)
     assert done.returncode == 0, done.stderr
-    assert 'all             1          1  100.0  100.0  100.0  100.0' in done.stdout
-    assert json.loads((tmp_path / 'out' / 'occlusion.json').read_text())['edges'] == [0, 0.5, 1]
-    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['curve.png', 'occlusion.json']
+    assert 'all             1          1        1  100.0  100.0  100.0  100.0' in done.stdout
+    content = json.loads((tmp_path / 'out' / 'occlusion.json').read_text())
+    assert content['settings']['edges'] == [0, 0.5, 1]
+    assert [(row['lower'], row['upper'], row['images']) for row in content['bins']] == [
+        (0, 0, 1),
+        (0, 0.5, 0),
+        (0.5, 1, 0),
+    ]
+    assert content['bins'][1]['AP'] is None
+    assert (tmp_path / 'out' / 'manifest.csv').read_text().splitlines() == ['image_id,ratio,bin', '1,0.0,0']
+    names = ['curve.png', 'manifest.csv', 'occlusion.json']
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == names
 
 
 @pytest.mark.parametrize('spoil, sentence', [

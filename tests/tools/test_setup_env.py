@@ -1,6 +1,8 @@
 """The builder of the environment: keyed by the lock, stamped last, never half-built, never over a user's folder."""
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,42 @@ def test_built_once_and_anew_for_another_lock(tool, builds):
     assert (tool.ROOT / '.venv').resolve() == builds[1]
 
 
+def test_environment_of_another_python_is_kept_unless_one_is_asked_for(tool, builds, monkeypatch):
+    tool.main()
+    monkeypatch.setattr(tool, 'environment_name', lambda: f'env-other-{tool.lock_hash()}')
+    tool.main(['--any-python'])
+    assert len(builds) == 1
+    tool.main()
+    assert len(builds) == 2
+
+
+def test_another_torch_index_builds_nothing_anew(tool, builds, monkeypatch):
+    tool.main()
+    monkeypatch.setattr(tool, 'TORCH_INDEX', 'somewhere')
+    tool.main()
+    assert len(builds) == 1
+
+
+def test_the_lock_is_held_as_long_as_a_step_runs(tool, tmp_path):
+    """A command that was killed leaves its step running; the next command must wait for that."""
+    path, log = tmp_path / 'lock', tmp_path / 'log'
+    log.touch()
+    probe = (
+        'import fcntl, sys\n'
+        'try: fcntl.flock(open(sys.argv[1]), fcntl.LOCK_EX | fcntl.LOCK_NB)\n'
+        'except BlockingIOError: print("held")\n'
+        'else: print("free")'
+    )
+    with tool.only_one(path):
+        sleeping = subprocess.Popen(['sleep', '30'], close_fds=False)
+    try:
+        assert subprocess.run([sys.executable, '-c', probe, path], capture_output=True, text=True).stdout == 'held\n'
+    finally:
+        sleeping.kill()
+        sleeping.wait()
+    assert subprocess.run([sys.executable, '-c', probe, path], capture_output=True, text=True).stdout == 'free\n'
+
+
 def test_half_built_is_not_used(tool, builds):
     home = tool.cache_folder() / tool.environment_name()
     home.mkdir(parents=True)
@@ -65,7 +103,7 @@ def test_build_clears_the_rubble_and_stamps_last(tool, monkeypatch):
         (home / 'lib' / 'python3' / 'site-packages').mkdir(parents=True, exist_ok=True)
 
     monkeypatch.setattr(tool, 'step', step)
-    monkeypatch.setattr(tool, 'mmcv_wheel', lambda python, cache, log: cache / 'mmcv.whl')
+    monkeypatch.setattr(tool, 'mmcv_wheel', lambda python, cache, log: (cache / 'mmcv.whl', False))
     monkeypatch.setattr(tool, 'TORCH', ('torch',))
     monkeypatch.setattr(tool, 'BUILD_TOOLS', ())
     home = tool.cache_folder() / 'env'

@@ -61,14 +61,16 @@ def test_checkpoint_is_tested_and_its_results_evaluated(folder, trained):
     assert len(list(test_dir.rglob('pictures/*.jpg'))) == 6
     (scores,) = test_dir.rglob('*/*.json')
     logged = json.loads(scores.read_text())
-    result = evaluate_occlusion(folder / 'data/instances_val.json', f'{results}.segm.json')
-    assert logged['occlusion/segm_mAP'] == result.scores['segm'][0].AP
+    result = evaluate_occlusion(folder / 'data/instances_val.json', f'{results}.segm.json', 'segm')
+    assert logged['occlusion/segm_mAP'] == result.all.AP
     log = run(
         *(folder, ROOT / 'tools/occlusion_eval.py', 'data/instances_val.json', f'{results}.segm.json'),
-        *('--out-dir', folder / 'report'),
+        *('--iou-type', 'segm', '--out-dir', folder / 'report', '--image-dir', folder / 'data/val'),
     )
     assert str(result) in log
-    assert sorted(path.name for path in (folder / 'report').iterdir()) == ['curve.png', 'occlusion.json']
+    assert sorted(path.name for path in (folder / 'report').iterdir()) == [
+        *('curve.png', 'gallery.png', 'manifest.csv', 'occlusion.json'),
+    ]
 
 
 def test_training_resumes(folder, trained):
