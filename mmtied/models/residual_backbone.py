@@ -244,16 +244,19 @@ def report_matches(backbone: ResidualBackbone, pretrained: dict) -> None:
     prefix = pretrained.get('prefix') or ''
     prefix += '.' if prefix and not prefix.endswith('.') else ''
     state = content.get('state_dict', content)
-    shapes = {name.removeprefix('module.').removeprefix(prefix): value.shape for name, value in state.items()}
+    shapes = {
+        name[len(prefix) :]: value.shape
+        for name, value in ((name.removeprefix('module.'), value) for name, value in state.items())
+        if name.startswith(prefix)
+    }
     own = backbone.state_dict()
     matched = sum(shapes.get(name) == value.shape for name, value in own.items())
-    print_log(
-        f'{matched} of {len(own)} tensors of {type(backbone).__name__} are in {pretrained["checkpoint"]}', 'current'
-    )
+    network, source = type(backbone).__name__, pretrained['checkpoint']
+    print_log(f'{matched} of {len(own)} tensors of {network} are in {source}', 'current')
     if not matched:
         raise ValueError(
-            f'{name}: init_cfg: {source} holds none of its tensors; a config made '
-            "for another network needs init_cfg=None, and a classifier's checkpoint prefix='backbone.'"
+            f'{network}: init_cfg: {source} holds none of its tensors; a config made for another network needs '
+            "init_cfg=None, and a classifier's checkpoint prefix='backbone.'"
         )
 
 
