@@ -6,7 +6,9 @@ import pytest
 import torch
 from mmdet.models.backbones import ResNet
 from mmdet.registry import MODELS
+from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS as PRETRAIN_MODELS
+from mmpretrain.structures import DataSample
 from torch import nn
 from torch.testing import assert_close
 
@@ -286,6 +288,7 @@ def test_all_blocks_one_equals_the_untied_network():
 
 
 def test_mmpretrain_classifier_trains():
+    init_default_scope('mmpretrain')
     model = PRETRAIN_MODELS.build(
         dict(
             type='ImageClassifier',
@@ -295,5 +298,8 @@ def test_mmpretrain_classifier_trains():
         )
     )
     model.init_weights()
-    scores = model(torch.randn(2, 3, 32, 32))
-    assert scores.shape == (2, 5)
+    samples = [DataSample().set_gt_label(label) for label in (0, 3)]
+    loss = model(torch.randn(2, 3, 64, 64), samples, mode='loss')['loss']
+    loss.backward()
+    assert model.backbone.stem[0].conv.weight.grad.abs().sum() > 0
+    assert model(torch.randn(2, 3, 64, 64)).shape == (2, 5)
