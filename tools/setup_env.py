@@ -90,13 +90,14 @@ def step(title: str, command: list[str], log: Path, env: dict[str, str] | None =
     with log.open('a') as out:
         out.write(f'\n$ {" ".join(command)}\n')
         out.flush()
+        begun = out.tell()
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=env, close_fds=False)
         try:
             while process.poll() is None:
                 time.sleep(0.2)
                 if time.monotonic() - said > 30:
                     said = time.monotonic()
-                    compiled = re.findall(r'\[\d+/\d+\]', log.read_text(errors='replace'))
+                    compiled = re.findall(r'\[\d+/\d+\]', log.read_text(errors='replace')[begun:])
                     print(f'    {said - start:4.0f} s {compiled[-1] if compiled else ""}', flush=True)
         except BaseException:
             process.terminate()
@@ -125,10 +126,7 @@ def mmcv_wheel(python: Path, cache: Path, log: Path) -> tuple[Path, bool]:
     pin = pins('mmcv')[0]
     pattern = pin.replace('==', '-') + '-*.whl'
     if gpu and not toolkit:
-        print(
-            '  a GPU but no CUDA toolkit (nvcc): mmcv is compiled for the CPU, and the environment uses the CPU alone'
-        )
-
+        print('  a GPU but no CUDA toolkit (nvcc): mmcv is compiled for the CPU, the environment uses the CPU alone')
     if not list(folder.glob(pattern)):
         folder.mkdir(parents=True, exist_ok=True)
         minutes = 'about 7 minutes on 2 cores' if build == 'cpu' else 'with CUDA, half an hour or more on 2 cores'
