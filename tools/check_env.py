@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Report the versions of the stack, whether mmcv's operators run, and the command that mends what is missing."""
+"""Report the versions of the stack, whether mmcv's operators load, and the command that mends what is missing."""
 
 from __future__ import annotations
 

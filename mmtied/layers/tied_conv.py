@@ -82,7 +82,7 @@ class TiedConv2d(nn.Conv2d):
         """Convolve in B x G groups, with the filters of a group repeated for each of its blocks.
 
         It reads any memory layout without a copy of the features and serves groups as well. On a CPU it is up to 2.7
-        times as quick as :meth:`fold_blocks`, and nowhere more than a quarter slower
+        times as quick as :meth:`fold_blocks`, and nowhere takes more than 1.3 times its time
         (``benchmarks/results/tied_conv_forms_cpu.csv``).
         """
         weight = self.weight.unflatten(0, (self.groups, 1, -1))
