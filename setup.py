@@ -34,11 +34,12 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['mmtied', 'mmtied.*']),
-    install_requires=['numpy', 'pycocotools', 'hotcoco>=1.3', 'matplotlib', 'tqdm'],
+    package_data={'mmtied.evaluation': ['report.html.j2']},
+    install_requires=['numpy', 'pycocotools', 'hotcoco>=1.3', 'msgspec', 'matplotlib', 'plotly>=6', 'jinja2', 'tqdm'],
     extras_require={
         'openmmlab': [*OPENMMLAB, *BUILD_TOOLS],
         'onedl': [*ONEDL, *BUILD_TOOLS],
-        'dev': ['pytest', 'hypothesis', 'ruff', 'pre-commit'],
+        'dev': ['pytest', 'hypothesis', 'pandas', 'playwright', 'ruff', 'pre-commit'],
     },
     classifiers=[
         'Programming Language :: Python :: 3',

@@ -1,90 +1,130 @@
 #!/usr/bin/env python3
-"""Evaluate any detector's COCO results by the occlusion of the images: AP and AP75 per occlusion bin."""
+"""Evaluate any detector's COCO results by the occlusion of the images: AP and AP75 per occlusion bin.
+
+Given the results of two detectors, also what the second gains over the first in each bin.
+"""
 
 import argparse
-import csv
-import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-from mmtied.evaluation import InputError, OcclusionBins, OcclusionResult, evaluate_occlusion
+from mmtied.evaluation import (
+    InputError,
+    OcclusionBins,
+    OcclusionSettings,
+    compare_occlusion,
+    evaluate_occlusion,
+)
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    default = OcclusionSettings()
     parser.add_argument('ground_truth', help='COCO ground truth, json')
-    parser.add_argument('results', help='COCO results (a list of detections), json')
-    parser.add_argument('--iou-type', choices=['bbox', 'segm'], help='default: segm for masks without boxes, else bbox')
     parser.add_argument(
-        '--edges',
-        nargs='+',
-        type=float,
-        default=OcclusionBins.edges,
-        help='edges of the bins, from 0 to 1 (default: 0 .2 .4 .6 .8 1)',
+        'files',
+        nargs='*',
+        metavar='results',
+        help="COCO results of one detector or two: json (a list of detections), or a pickle of mmdet's test.py --out",
     )
-    parser.add_argument(
+    parser.add_argument('--results', nargs='+', default=[], help='the same, by name')
+    parser.add_argument('--names', nargs='+', help='names of the detectors (default: those of the files)')
+    parser.add_argument('--iou-type', choices=['bbox', 'segm'], help='default: segm for masks without boxes, else bbox')
+
+    occlusion = parser.add_argument_group('occlusion')
+    occlusion.add_argument(
+        '--definition',
+        choices=['covered', 'union', 'pairwise', 'hybrid'],
+        default=default.definition,
+        help='what counts as overlap (default: covered); docs/occlusion.md has the formulas',
+    )
+    occlusion.add_argument(
+        '--region', choices=['bbox', 'segm'], help='areas of boxes or of masks (default: bbox; hybrid uses both)'
+    )
+    occlusion.add_argument('--same-class', action='store_true', help='only overlap within a class counts')
+    occlusion.add_argument('--per-instance', action='store_true', help='bin instances by their own occlusion')
+    edges = occlusion.add_mutually_exclusive_group()
+    edges.add_argument(
+        '--edges', nargs='+', type=float, help='edges of the bins, from 0 to 1 (default: 0 .2 .4 .6 .8 1)'
+    )
+    edges.add_argument(
+        '--centres', nargs='+', type=float, help='centres instead: each bin holds what is nearest, as 0 .2 .4 .6 .8'
+    )
+    occlusion.add_argument(
         '--no-zero-bin', action='store_true', help='no bin of its own for images whose ratio is exactly 0'
     )
-    parser.add_argument(
-        '--out-dir', type=Path, help='folder for occlusion.json, manifest.csv (ratio and bin of every image), curve.png'
-    )
-    parser.add_argument('--image-dir', type=Path, help='folder of the images, for gallery.png in the --out-dir')
-    parser.add_argument(
+    occlusion.add_argument('--cumulative', action='store_true', help='rows hold all from their lower edge up')
+
+    scores = parser.add_argument_group('scores')
+    scores.add_argument(
         '--engine',
         choices=['hotcoco', 'pycocotools'],
-        default='hotcoco',
+        default=default.engine,
         help='pycocotools is the reference: same numbers, slower (default: hotcoco)',
     )
+    scores.add_argument('--per-class', action='store_true', help='also AP and AP75 of each class')
+    scores.add_argument(
+        '--bootstrap', type=int, default=0, metavar='N', help='N image resamples, for 95%% intervals (1000 is good)'
+    )
+    scores.add_argument(
+        '--random-subsets', type=int, default=0, metavar='N', help="N random image subsets of each bin's size (200)"
+    )
+    scores.add_argument('--seed', type=int, default=default.seed, help='of both (default: 0)')
+    scores.add_argument(
+        '--score-thr',
+        type=float,
+        default=default.score_thr,
+        help='detections from this score up count as errors and are drawn (default: .3)',
+    )
+
+    output = parser.add_argument_group('output')
+    output.add_argument(
+        '--out-dir',
+        type=Path,
+        help='folder for occlusion.json, occlusion.csv, manifest.csv (ratio and bin of every image), report.html, '
+        'curve.png and curve.pdf',
+    )
+    output.add_argument('--image-dir', type=Path, help="folder of the images, for the report's and gallery.png's")
+    output.add_argument('--quiet', action='store_true', help='no progress bars')
+
     args = parser.parse_args()
+    args.files += args.results
+    if len(args.files) not in (1, 2):
+        parser.error(f'results: give the file of one detector or of two, found {len(args.files)}')
+    if args.names and len(args.names) != len(args.files):
+        parser.error(f'--names: {len(args.names)} names for {len(args.files)} files of results')
     if args.image_dir and not args.out_dir:
         parser.error('--image-dir: pictures need an --out-dir')
+    if args.image_dir and not args.image_dir.is_dir():
+        parser.error(f'--image-dir: {args.image_dir} is no folder')
     if args.out_dir and args.out_dir.exists() and not args.out_dir.is_dir():
         parser.error(f'--out-dir: {args.out_dir} is a file')
+    names = ('definition', 'region', 'same_class', 'per_instance', 'engine', 'per_class', 'bootstrap')
+    args.options = {name: getattr(args, name) for name in (*names, 'random_subsets', 'seed', 'score_thr')}
     try:
-        args.bins = OcclusionBins(tuple(args.edges), not args.no_zero_bin)
+        if args.centres:
+            args.bins = OcclusionBins.nearest(args.centres, args.cumulative)
+        else:
+            args.bins = OcclusionBins(tuple(args.edges or OcclusionBins.edges), not args.no_zero_bin, args.cumulative)
+        OcclusionSettings(iou_type=args.iou_type, bins=args.bins, **args.options)
     except ValueError as error:
-        parser.error(f'--edges: {error}')
+        parser.error(str(error))
     return args
-
-
-def write(result: OcclusionResult, folder: Path, image_dir: Path | None) -> None:
-    # matplotlib takes a second to import.
-    from mmtied.evaluation.curve import save_curve
-    from mmtied.evaluation.gallery import save_gallery
-
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    if image_dir:  # first, for it may find a picture missing
-        written.append(save_gallery(result, image_dir, folder / 'gallery.png'))
-    written.append(save_curve(result, folder / 'curve.png'))
-
-    def scores(file) -> None:
-        json.dump(result.to_dict(), file, indent=1, allow_nan=False)
-
-    def manifest(file) -> None:
-        table = csv.writer(file)
-        table.writerow(['image_id', 'ratio', 'bin'])
-        table.writerows(result.manifest())
-
-    written += [aside(folder / 'occlusion.json', scores), aside(folder / 'manifest.csv', manifest)]
-    print('wrote', *written)
-
-
-def aside(path: Path, fill: Callable) -> Path:
-    """Write a file under another name and rename it, so that no half-written one is left."""
-    part = path.with_name(f'{path.name}.part')
-    with part.open('w', newline='') as file:
-        fill(file)
-    return part.replace(path)
 
 
 def main() -> None:
     args = parse_args()
-    result = evaluate_occlusion(args.ground_truth, args.results, args.iou_type, args.bins, args.engine)
+    options = {'iou_type': args.iou_type, 'bins': args.bins, 'quiet': args.quiet, **args.options}
+    if len(args.files) == 1:
+        result = evaluate_occlusion(args.ground_truth, *args.files, name=args.names and args.names[0], **options)
+    else:
+        result = compare_occlusion(args.ground_truth, *args.files, names=args.names, **options)
     print(result)
     if args.out_dir:
-        write(result, args.out_dir, args.image_dir)
+        # The libraries of plots take a second to import.
+        from mmtied.evaluation.output import save_all
+
+        print('wrote', *save_all(result, args.out_dir, args.image_dir))
 
 
 if __name__ == '__main__':

@@ -1,11 +1,26 @@
 """Evaluation by occlusion: ratio -> bins -> AP per bin. It imports only numpy and the COCO libraries.
 
-`metric.py`, the form for mmdet's val and test loops, is imported by name: it needs mmdet.
+`metric.py`, the form for mmdet's val and test loops, is imported by name: it needs mmdet. So are the pictures and the
+report, `curve.py`, `gallery.py` and `report.py`: they need matplotlib and plotly.
 """
 
 from .bins import OcclusionBins
 from .coco_input import InputError
-from .evaluate import OcclusionResult, evaluate_occlusion
-from .ratio import image_ratios, occlusion_ratio
+from .evaluate import compare_occlusion, evaluate_occlusion
+from .ratio import image_ratios, instance_occlusion, instance_ratios, occlusion_ratio
+from .result import OcclusionComparison, OcclusionResult
+from .settings import OcclusionSettings
 
-__all__ = ['InputError', 'OcclusionBins', 'OcclusionResult', 'evaluate_occlusion', 'image_ratios', 'occlusion_ratio']
+__all__ = [
+    'InputError',
+    'OcclusionBins',
+    'OcclusionComparison',
+    'OcclusionResult',
+    'OcclusionSettings',
+    'compare_occlusion',
+    'evaluate_occlusion',
+    'image_ratios',
+    'instance_occlusion',
+    'instance_ratios',
+    'occlusion_ratio',
+]

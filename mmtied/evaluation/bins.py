@@ -1,8 +1,8 @@
-"""Bins of the occlusion ratio: every image falls into exactly one."""
+"""Bins of the occlusion ratio: every ratio falls into exactly one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,54 +13,86 @@ import numpy as np
 class OcclusionBins:
     """Bins between ascending edges from 0 to 1, each with its lower edge and without its upper one.
 
-    The last bin holds 1 as well. With the zero bin, images whose ratio is exactly 0 are a bin of their own: one in
-    five of COCO.
+    The last bin holds its upper edge and all beyond as well: `pairwise` ratios may exceed 1. With the zero bin, images
+    whose ratio is exactly 0 are a bin of their own: one in five of COCO.
 
     Args:
-        edges: Ascending edges, the first 0 and the last 1. Defaults to (0, .2, .4, .6, .8, 1).
+        edges: Ascending edges, the first 0 and the last 1 or more. Defaults to (0, .2, .4, .6, .8, 1).
         zero_bin: Whether exactly 0 is a bin beside the first one. Defaults to True.
+        cumulative: Whether a row of the evaluation holds its bin and all above it, r >= its lower edge. Defaults to
+            False. The bin of a ratio is the same either way.
 
     Raises:
-        ValueError: If the edges do not ascend from 0 to 1.
+        ValueError: If the edges do not ascend from 0 to 1 or more.
     """
 
     edges: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
     zero_bin: bool = True
+    cumulative: bool = False
 
     def __post_init__(self) -> None:
         edges = tuple(float(edge) for edge in self.edges)
         object.__setattr__(self, 'edges', edges)
-        if len(edges) < 2 or edges[0] != 0 or edges[-1] != 1 or not all(low < high for low, high in pairwise(edges)):
+        ascending = all(low < high < float('inf') for low, high in pairwise(edges))
+        if len(edges) < 2 or edges[0] != 0 or not edges[-1] >= 1 or not ascending:
             raise ValueError(f'edges={edges} must ascend from 0 to 1, such as 0 0.25 0.5 0.75 1')
+
+    @classmethod
+    def nearest(cls, centres: Sequence[float], cumulative: bool = False) -> OcclusionBins:
+        """Return bins that hold what is nearest to each centre, as a curve over 0, .2, .4, .6, .8 is drawn.
+
+        The edges lie half-way between the centres. There is no bin of exactly 0.
+
+        Raises:
+            ValueError: If there are fewer than two centres, or they do not ascend between 0 and 1.
+        """
+        centres = [float(centre) for centre in centres]
+        inside = all(0 <= low < high < 1 for low, high in pairwise(centres))
+        if len(centres) < 2 or not inside:
+            raise ValueError(
+                f'centres={centres} must be two or more that ascend between 0 and 1, such as 0 .2 .4 .6 .8'
+            )
+        middles = [round((low + high) / 2, 12) for low, high in pairwise(centres)]
+        return cls((0.0, *middles, 1.0), zero_bin=False, cumulative=cumulative)
 
     @property
     def limits(self) -> list[tuple[float, float]]:
-        """Lower and upper edge of each bin; the zero bin's are both 0."""
-        return [(0.0, 0.0)] * self.zero_bin + list(pairwise(self.edges))
+        """Lower and upper edge of each row; the zero bin's are both 0. Cumulative rows all reach to the last edge."""
+        limits = [(0.0, 0.0)] * self.zero_bin + list(pairwise(self.edges))
+        return [(low, self.edges[-1]) for low, _ in limits] if self.cumulative else limits
 
     @property
     def labels(self) -> list[str]:
-        """A label for each bin in the notation of intervals: '0', '(0, .2)', '[.2, .4)', …, '[.8, 1]'."""
+        """A label for each row: '0', '(0, .2)', '[.2, .4)', …, '[.8, 1]', or cumulative '≥ 0', '> 0', '≥ .2', …."""
+        if self.cumulative:
+            labels = [f'≥ {_short(low)}' for low, _ in self.limits]
+            return [labels[0], '> 0', *labels[2:]] if self.zero_bin else labels
         labels = ['0'] * self.zero_bin
         for low, high in pairwise(self.edges):
             opening = '(' if self.zero_bin and low == 0 else '['
-            labels.append(f'{opening}{_short(low)}, {_short(high)}{"]" if high == 1 else ")"}')
+            closing = ']' if high == self.edges[-1] else ')'
+            labels.append(f'{opening}{_short(low)}, {_short(high)}{closing}')
         return labels
 
     def assign(self, ratios: Iterable[float]) -> np.ndarray:
         """Return the bin of each ratio, -1 for NaN (an image without instances).
 
         Raises:
-            ValueError: If a ratio is outside [0, 1].
+            ValueError: If a ratio is below 0.
         """
         ratios = np.asarray(list(ratios), dtype=np.float64)
         known = ~np.isnan(ratios)
-        if ((ratios[known] < 0) | (ratios[known] > 1)).any():
-            raise ValueError(f'ratios must lie in [0, 1], found {ratios[known].min()} to {ratios[known].max()}')
+        if (ratios[known] < 0).any():
+            raise ValueError(f'ratios must not be negative, found {ratios[known].min()}')
         index = np.searchsorted(self.edges[1:-1], ratios, side='right')
         if self.zero_bin:
             index += ratios > 0
         return np.where(known, index, -1)
+
+    def members(self, assigned: np.ndarray) -> list[np.ndarray]:
+        """Return which of the assigned ratios each row holds, as bool; cumulative rows hold all bins from theirs up."""
+        rows = range(len(self.labels))
+        return [assigned >= row if self.cumulative else assigned == row for row in rows]
 
 
 def _short(edge: float) -> str:

@@ -1,44 +1,60 @@
-"""The curve of AP and AP75 over the occlusion ratio, as a picture. It imports matplotlib, the scores do not need it."""
+"""The curves of AP and AP75 over the occlusion ratio, as a picture. It imports matplotlib, which no score needs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from .evaluate import OcclusionResult
+from .result import OcclusionComparison, OcclusionResult
+from .table import SHOWN
 
-COLOURS = {'AP': '#1f6fb4', 'AP75': '#d1495b'}
+COLOURS = ('#1f6fb4', '#d1495b')
+BAND = '#9aa5b1'
 
 
-def save_curve(result: OcclusionResult, path: str | Path) -> Path:
-    """Draw AP and AP75 per bin, above bars of how many images the bins hold.
+def draw_curves(results: Sequence[OcclusionResult]) -> Figure:
+    """Draw AP and AP75 per bin of one detector or two, above bars of how many images or instances the bins hold.
 
-    Args:
-        result: What :func:`evaluate_occlusion` returned.
-        path: File to write; its ending chooses the format, such as png or pdf.
-
-    Returns:
-        The path.
+    About each curve lies its bootstrap interval. Grey is the band of random image subsets as large as the bins, in the
+    mean of which a detector would lie that occlusion does not touch; it is the first detector's.
     """
-    figure = Figure(figsize=(6.4, 4.4), layout='constrained')
-    axes, bars = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
-    x = np.arange(len(result.bins))
-    curves = {name: [100 * getattr(row, name) for row in result.bins] for name in COLOURS}
-    for name, values in curves.items():
-        axes.plot(x, values, marker='o', color=COLOURS[name], label=name)
-    axes.set_ylim(0, max(1, 1.1 * np.nan_to_num(list(curves.values())).max()))
-    axes.set_ylabel(f'{result.settings["iou_type"]}, %')
-    axes.grid(axis='y', color='#e3e6ea')
-    axes.legend(frameon=False)
-    bars.bar_label(bars.bar(x, [row.images for row in result.bins], color='#b8c0c8', width=0.7), fontsize=8)
-    bars.margins(y=0.3)
-    bars.set(ylabel='images', xlabel='occlusion ratio of the image', yticks=[])
-    bars.set_xticks(x, [row.label for row in result.bins])
-    for part in (axes, bars):
+    figure = Figure(figsize=(9, 4.4), layout='constrained')
+    grid = figure.subplots(2, len(SHOWN), sharex=True, height_ratios=(4, 1), squeeze=False)
+    rows = results[0].bins
+    x = np.arange(len(rows))
+    for score, axes in zip(SHOWN, grid[0]):
+        band = 100 * np.array([row.random.get(score, (np.nan,) * 3) for row in rows], dtype=float)
+        if not np.isnan(band).all():
+            axes.fill_between(x, band[:, 0], band[:, 2], color=BAND, alpha=0.25, linewidth=0)
+            axes.plot(x, band[:, 1], color=BAND, linestyle='--', label='random subsets')
+        for result, colour in zip(results, COLOURS):
+            values = [100 * getattr(row, score) for row in result.bins]
+            axes.plot(x, values, marker='o', color=colour, label=result.name)
+            low, high = 100 * np.array([row.interval.get(score, (np.nan,) * 2) for row in result.bins], dtype=float).T
+            axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+        axes.set_title(f'{results[0].settings.iou_type} {score}, %', fontsize=10, loc='left')
+        axes.grid(axis='y', color='#e3e6ea')
+        axes.margins(y=0.1)
+    grid[0, -1].legend(frameon=False, fontsize=8)
+    per_instance = results[0].settings.per_instance
+    held = [row.instances if per_instance else row.images for row in rows]
+    for bars in grid[1]:
+        bars.bar_label(bars.bar(x, held, color='#b8c0c8', width=0.7), fontsize=8)
+        bars.margins(y=0.3)
+        bars.set(yticks=[], xlabel=f'occlusion ratio of the {"instance" if per_instance else "image"}')
+        bars.set_xticks(x, [row.label for row in rows], fontsize=8)
+    grid[1, 0].set_ylabel('instances' if per_instance else 'images')
+    for part in grid.flat:
         part.spines[['top', 'right']].set_visible(False)
-    return save_figure(figure, path)
+    return figure
+
+
+def save_curve(result: OcclusionResult | OcclusionComparison, path: str | Path) -> Path:
+    """Write what :meth:`OcclusionResult.plot` draws; the ending of the path chooses the format, such as png or pdf."""
+    return save_figure(result.plot(), path)
 
 
 def save_figure(figure: Figure, path: str | Path) -> Path:

@@ -1,4 +1,4 @@
-"""AP of a whole set and of parts of its images: matched once, accumulated for every part.
+"""COCO matching, done once, and the scores of any part of the images from it.
 
 Two engines that give the same numbers: hotcoco, and pycocotools, the reference API.
 """
@@ -16,99 +16,152 @@ from pycocotools.cocoeval import COCOeval
 
 from .coco_input import Detections, GroundTruth
 
-ENGINES = ('hotcoco', 'pycocotools')
 SCORES = ('AP', 'AP50', 'AP75', 'AR')
+IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+MAX_DETECTIONS = 100
+# The reference API ignores instances beyond its largest area and whatever matches them, in every size: that is how
+# instances are left out of an evaluation without turning the detections of them into false positives.
+IGNORED_AREA = 1e11
 
 
-def average_precisions(
-    truth: GroundTruth, found: Detections, parts: Sequence[np.ndarray], engine: str = 'hotcoco'
-) -> list[dict[str, float]]:
-    """Return AP (IoU .50:.95), AP50, AP75 and AR, at 100 detections an image, of each part of the images.
+class HotcocoEngine:
+    """hotcoco: matching and scores in Rust.
 
     Args:
-        truth, found: What ``coco_input`` has checked, for masks if it holds segmentations, else for boxes.
-        parts: Places of images.
-        engine: 'hotcoco' or 'pycocotools'.
-
-    Returns:
-        Scores of each part, between 0 and 1; NaN where a part has no ground truth.
+        truth, found: What ``coco_input`` has checked.
+        iou_type: 'bbox' or 'segm'.
+        ignored: Annotations that do not count, (n,) bool: neither they nor what matches them. Defaults to none.
     """
-    scores = (_hotcoco if engine == 'hotcoco' else _pycocotools)(truth, found, parts)
-    return [{key: value if value > -1 else float('nan') for key, value in part.items()} for part in scores]
+
+    def __init__(self, truth: GroundTruth, found: Detections, iou_type: str, ignored: np.ndarray | None = None) -> None:
+        self.detections = len(found.score)
+        self.evaluation = hotcoco_evaluation(truth, found, iou_type, ignored)
+        # One range of areas and one limit of detections: no other score is read.
+        params = self.evaluation.params
+        params.area_rng, params.area_rng_lbl, params.max_dets = params.area_rng[:1], ['all'], [MAX_DETECTIONS]
+        self.evaluation.evaluate()
+
+    def scores(self, parts: Sequence[np.ndarray]) -> list[dict[str, float]]:
+        """Return AP (IoU .50:.95), AP50, AP75 and AR, at 100 detections an image, of each part of the images.
+
+        Args:
+            parts: Places of images, each in the order of the ids.
+
+        Returns:
+            Scores of each part, between 0 and 1; NaN where a part has no ground truth.
+        """
+        self.evaluation.accumulate()
+        slices = self.evaluation.slice_by({str(i): (part + 1).tolist() for i, part in enumerate(parts)})
+        names = dict(zip(SCORES, ('AP', 'AP50', 'AP75', 'AR100')))
+        return [{key: _score(slices[str(i)][name]) for key, name in names.items()} for i in range(len(parts))]
+
+    def matches(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return which detections matched an instance, and which count at all, both (thresholds, detections) bool.
+
+        What matches a crowd or an ignored instance does not count, nor what is beyond 100 detections an image.
+        """
+        matched = np.zeros((len(IOU_THRESHOLDS), self.detections), dtype=bool)
+        counted = matched.copy()
+        for i, threshold in enumerate(IOU_THRESHOLDS):
+            # No score reaches 2: the search for wrong labels, which takes time, is spared.
+            diagnosis = self.evaluation.image_diagnostics(iou_thr=threshold, score_thr=2.0)
+            for array, key in ((counted, 'dt_status'), (matched, 'dt_match')):
+                array[i, np.fromiter(diagnosis[key], np.int64, len(diagnosis[key])) - 1] = True
+        return matched, counted
 
 
-# The engines know images and categories by their place, from 1: they differ in which ids they take.
+class PycocotoolsEngine:
+    """pycocotools, the reference API: slower. The arguments and methods are those of :class:`HotcocoEngine`."""
+
+    def __init__(self, truth: GroundTruth, found: Detections, iou_type: str, ignored: np.ndarray | None = None) -> None:
+        self.detections = len(found.score)
+        shape = {'segmentation': found.segmentation} if iou_type == 'segm' else {'bbox': found.bbox.tolist()}
+        # Of a detection's area only the sign counts, and masks have no negative one.
+        areas = [1.0] * self.detections if iou_type == 'segm' else found.bbox[:, 2:].prod(1).tolist()
+        sets = (
+            {'bbox': truth.bbox.tolist(), 'area': _areas(truth, ignored).tolist()}
+            | {'iscrowd': truth.iscrowd.astype(int).tolist()}
+            | ({'segmentation': truth.segmentation} if iou_type == 'segm' else {}),
+            {'score': found.score.tolist(), 'area': areas, 'iscrowd': [0] * self.detections} | shape,
+        )
+        apis = []
+        for columns, source in zip(sets, (truth, found)):
+            api = COCO()
+            columns |= {'image_id': (source.image + 1).tolist(), 'category_id': (source.category + 1).tolist()}
+            api.dataset = {
+                'images': _numbered(truth.images),
+                'categories': _numbered(truth.categories),
+                'annotations': [dict(zip(columns, row), id=i) for i, row in enumerate(zip(*columns.values()), 1)],
+            }
+            apis.append(api)
+        with contextlib.redirect_stdout(io.StringIO()):
+            for api in apis:
+                api.createIndex()
+            self.evaluation = COCOeval(*apis, iou_type)
+            self.evaluation.evaluate()
+        params = self.evaluation.params
+        evaluated = np.array(self.evaluation.evalImgs, dtype=object)
+        self.evaluated = evaluated.reshape(len(params.catIds), len(params.areaRng), len(params.imgIds))
+
+    def scores(self, parts: Sequence[np.ndarray]) -> list[dict[str, float]]:
+        evaluation, params = self.evaluation, self.evaluation.params
+        scores = []
+        for part in parts:
+            # accumulate() reads the matches in the order of the images that evaluate() was given.
+            evaluation.evalImgs = self.evaluated[:, :, part].ravel().tolist()
+            params.imgIds = evaluation._paramsEval.imgIds = (part + 1).tolist()
+            with contextlib.redirect_stdout(io.StringIO()):
+                evaluation.accumulate()
+            precision = evaluation.eval['precision'][..., 0, -1]  # (IoU thresholds, recalls, classes)
+            recall = evaluation.eval['recall'][..., 0, -1]  # (IoU thresholds, classes)
+            at_50, at_75 = (precision[np.isclose(params.iouThrs, threshold)] for threshold in (0.5, 0.75))
+            values = (value[value > -1] for value in (precision, at_50, at_75, recall))
+            scores.append({key: _score(value.mean() if value.size else -1) for key, value in zip(SCORES, values)})
+        return scores
+
+    def matches(self) -> tuple[np.ndarray, np.ndarray]:
+        matched = np.zeros((len(IOU_THRESHOLDS), self.detections), dtype=bool)
+        counted = matched.copy()
+        for entry in self.evaluated[:, 0].ravel():
+            if entry is not None and entry['dtIds']:
+                rows = np.array(entry['dtIds']) - 1
+                counted[:, rows] = entry['dtIgnore'] == 0
+                matched[:, rows] = (entry['dtMatches'] > 0) & counted[:, rows]
+        return matched, counted
 
 
-def _hotcoco(truth: GroundTruth, found: Detections, parts: Sequence[np.ndarray]) -> list[dict[str, float]]:
-    masks = truth.segmentation is not None
-    images = [image | {'id': i} for i, image in enumerate(truth.images, start=1)]
-    categories = [category | {'id': i} for i, category in enumerate(truth.categories, start=1)]
+ENGINES = {'hotcoco': HotcocoEngine, 'pycocotools': PycocotoolsEngine}
+
+
+def hotcoco_evaluation(
+    truth: GroundTruth, found: Detections, iou_type: str, ignored: np.ndarray | None = None
+) -> hotcoco.COCOeval:
+    """Return hotcoco's evaluation before it matches: image i is the one at place i - 1, likewise a category."""
+    masks = iou_type == 'segm'
     gt = hotcoco.COCO.from_arrays(
-        *(images, categories, truth.image + 1, truth.category + 1, truth.bbox),
-        area=_areas(truth),
+        _numbered(truth.images),
+        _numbered(truth.categories),
+        *(truth.image + 1, truth.category + 1, truth.bbox),
+        area=_areas(truth, ignored),
         iscrowd=truth.iscrowd.astype(np.int64),
-        segmentation=truth.segmentation,
+        segmentation=truth.segmentation if masks else None,
     )
     boxes = np.zeros((len(found.score), 4)) if masks else found.bbox
     rows = np.column_stack([found.image + 1, boxes, found.score, found.category + 1])
     dt = gt.load_res(rows, segmentation=found.segmentation if masks else None)
-    evaluation = hotcoco.COCOeval(gt, dt, 'segm' if masks else 'bbox')
-    evaluation.evaluate()
-    evaluation.accumulate()
-    slices = evaluation.slice_by({str(i): (part + 1).tolist() for i, part in enumerate(parts)})
-    names = dict(zip(SCORES, ('AP', 'AP50', 'AP75', 'AR100')))
-    return [{key: slices[str(i)][name] for key, name in names.items()} for i in range(len(parts))]
+    return hotcoco.COCOeval(gt, dt, iou_type)
 
 
-def _pycocotools(truth: GroundTruth, found: Detections, parts: Sequence[np.ndarray]) -> list[dict[str, float]]:
-    masks = truth.segmentation is not None
-    shape = {'segmentation': found.segmentation} if masks else {'bbox': found.bbox.tolist()}
-    # Of a detection's area only the sign counts, and masks have no negative one.
-    areas = [1.0] * len(found.score) if masks else found.bbox[:, 2:].prod(1).tolist()
-    sets = (
-        {'bbox': truth.bbox.tolist(), 'area': _areas(truth).tolist(), 'iscrowd': truth.iscrowd.astype(int).tolist()}
-        | ({'segmentation': truth.segmentation} if masks else {}),
-        {'score': found.score.tolist(), 'area': areas, 'iscrowd': [0] * len(found.score)} | shape,
-    )
-    apis = []
-    for columns, source in zip(sets, (truth, found)):
-        api = COCO()
-        columns |= {'image_id': (source.image + 1).tolist(), 'category_id': (source.category + 1).tolist()}
-        api.dataset = {
-            'images': [image | {'id': i} for i, image in enumerate(truth.images, start=1)],
-            'categories': [category | {'id': i} for i, category in enumerate(truth.categories, start=1)],
-            'annotations': [dict(zip(columns, row), id=i) for i, row in enumerate(zip(*columns.values()), start=1)],
-        }
-        apis.append(api)
-    with contextlib.redirect_stdout(io.StringIO()):
-        for api in apis:
-            api.createIndex()
-        evaluation = COCOeval(*apis, 'segm' if masks else 'bbox')
-        evaluation.evaluate()
-    params = evaluation.params
-    matches = np.array(evaluation.evalImgs, dtype=object)
-    matches = matches.reshape(len(params.catIds), len(params.areaRng), len(params.imgIds))
-    scores = []
-    for part in parts:
-        part = np.sort(part)
-        # accumulate() reads the matches in the order of the images that evaluate() was given.
-        evaluation.evalImgs = matches[:, :, part].ravel().tolist()
-        evaluation.params.imgIds = evaluation._paramsEval.imgIds = (part + 1).tolist()
-        with contextlib.redirect_stdout(io.StringIO()):
-            evaluation.accumulate()
-        precision = evaluation.eval['precision'][..., 0, -1]  # (IoU thresholds, recalls, classes)
-        recall = evaluation.eval['recall'][..., 0, -1]  # (IoU thresholds, classes)
-        at_50, at_75 = (precision[np.isclose(params.iouThrs, threshold)] for threshold in (0.5, 0.75))
-        scores.append({key: _mean(value) for key, value in zip(SCORES, (precision, at_50, at_75, recall))})
-    return scores
+def _numbered(entries: Sequence[dict]) -> list[dict]:
+    """Known by their place, from 1: the engines differ in which ids they take."""
+    return [entry | {'id': i} for i, entry in enumerate(entries, start=1)]
 
 
-def _areas(truth: GroundTruth) -> np.ndarray:
+def _areas(truth: GroundTruth, ignored: np.ndarray | None) -> np.ndarray:
     """The areas of the boxes, whatever the file says: only scores by size would need those of the masks."""
-    return truth.bbox[:, 2] * truth.bbox[:, 3]
+    areas = truth.bbox[:, 2] * truth.bbox[:, 3]
+    return areas if ignored is None else np.where(ignored, IGNORED_AREA, areas)
 
 
-def _mean(values: np.ndarray) -> float:
-    values = values[values > -1]
-    return float(values.mean()) if values.size else -1.0
+def _score(value: float) -> float:
+    return float(value) if value > -1 else float('nan')

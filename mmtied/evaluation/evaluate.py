@@ -1,136 +1,55 @@
-"""AP and AP75 per occlusion bin, of any detector's results."""
+"""AP and AP75 per occlusion bin, of any detector's results, and of two detectors side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .accumulate import Accumulator
 from .bins import OcclusionBins
-from .coco_input import Detections, GroundTruth, check_ground_truth, check_results, iou_type_of, read_json
-from .engine import ENGINES, SCORES, average_precisions
-from .ratio import image_ratios
+from .coco_input import Detections, GroundTruth, InputError, check_ground_truth, check_results, iou_type_of, read_json
+from .engine import ENGINES, SCORES
+from .errors import Errors, count_errors
+from .mmdet_pickle import is_pickle, read_pickle
+from .ratio import image_ratios, instance_ratios
+from .resample import bootstrap, interval, middle, random_subsets
+from .result import BinScores, Difference, OcclusionComparison, OcclusionResult
+from .settings import OcclusionSettings
 
-IOU_TYPES = ('bbox', 'segm')
-FEW_IMAGES = 50
-
-
-@dataclass(frozen=True)
-class BinScores:
-    """The scores of one bin, between 0 and 1; AP is averaged over IoU .50:.95. NaN where there is no ground truth."""
-
-    label: str
-    lower: float | None
-    upper: float | None
-    images: int
-    instances: int
-    classes: int
-    AP: float
-    AP50: float
-    AP75: float
-    AR: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the row as json content: None for NaN."""
-        return {key: None if value != value else value for key, value in asdict(self).items()}
-
-
-@dataclass(frozen=True)
-class OcclusionResult:
-    """Scores per occlusion bin; ``print`` shows them as a table.
-
-    Attributes:
-        all: The scores of the whole set, those of an ordinary COCO evaluation.
-        bins: The scores of each bin.
-        unassigned: The row of the images without instances, which have no occlusion ratio.
-        settings: What was evaluated how: ``iou_type``, ``definition``, ``region``, ``edges``, ``zero_bin``, ``engine``.
-        ratios: Occlusion ratio of each image in the order of the ids, (images,); NaN without instances.
-        image_bins: Place of each image's bin, (images,); -1 without instances.
-        ground_truth, detections: What was evaluated.
-    """
-
-    all: BinScores
-    bins: list[BinScores]
-    unassigned: BinScores
-    settings: dict[str, Any]
-    ratios: np.ndarray = field(repr=False, compare=False)
-    image_bins: np.ndarray = field(repr=False, compare=False)
-    ground_truth: GroundTruth = field(repr=False, compare=False)
-    detections: Detections = field(repr=False, compare=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return scores and settings as json content."""
-        return {
-            'all': self.all.to_dict(),
-            'bins': [row.to_dict() for row in self.bins],
-            'unassigned': self.unassigned.to_dict(),
-            'settings': self.settings,
-        }
-
-    def manifest(self) -> Iterator[tuple[Any, float | None, str]]:
-        """Yield image id, occlusion ratio (None without instances) and label of the bin, for every image."""
-        labels = [*(row.label for row in self.bins), self.unassigned.label]  # -1 is the last
-        for image, ratio, place in zip(self.ground_truth.images, self.ratios.tolist(), self.image_bins):
-            yield image['id'], None if ratio != ratio else ratio, labels[place]
-
-    def remarks(self) -> list[str]:
-        """Say in words what was left out, and which bins are empty or too small to compare."""
-        remarks = []
-        if self.ground_truth.orphans:
-            remarks.append(f'{self.ground_truth.orphans} annotations belong to no listed image and are left out.')
-        if self.ground_truth.iscrowd.any():
-            remarks.append(f'{self.ground_truth.iscrowd.sum()} crowd regions are no instances and do not occlude.')
-        empty = [row.label for row in self.bins if not row.images]
-        if empty:
-            remarks.append(f'No image falls into {", ".join(empty)}.')
-        few = [f'{row.label} ({row.images})' for row in self.bins if 0 < row.images < FEW_IMAGES]
-        if few:
-            remarks.append(
-                f'Fewer than {FEW_IMAGES} images in {", ".join(few)}: interpolated AP rises as a bin gets small, so '
-                'compare two detectors on one bin, not one detector across bins.'
-            )
-        return remarks
-
-    def __str__(self) -> str:
-        rows = [self.all, *self.bins, *([self.unassigned] if self.unassigned.images else [])]
-        width = max(len('occlusion'), *(len(row.label) for row in rows))
-        lines = [
-            f'{self.settings["iou_type"]}, by the occlusion ratio of the image (covered / total box area)',
-            f'{"occlusion":<{width}}  images  instances  classes' + ''.join(f'{name:>7}' for name in SCORES),
-        ]
-        for row in rows:
-            scores = (getattr(row, name) for name in SCORES)
-            lines.append(
-                f'{row.label:<{width}}  {row.images:6d}  {row.instances:9d}  {row.classes:7d}'
-                + ''.join('      -' if score != score else f'{100 * score:7.1f}' for score in scores)
-            )
-        return '\n'.join([*lines, '', *self.remarks()])
+File = str | PathLike
 
 
 def evaluate_occlusion(
-    ground_truth: str | PathLike | dict | GroundTruth,
-    results: str | PathLike | list[dict],
+    ground_truth: File | dict,
+    results: File | list[dict],
     iou_type: str | None = None,
     bins: OcclusionBins | None = None,
-    engine: str = 'hotcoco',
+    *,
+    name: str | None = None,
     strict: bool = True,
+    quiet: bool = True,
+    **options: Any,
 ) -> OcclusionResult:
     """Evaluate detections on all images and on the images of every occlusion bin.
 
     Args:
-        ground_truth: COCO ground truth, as a path, as loaded json, or checked already.
-        results: COCO results (a list of detections), as a path or as loaded json.
-        iou_type: 'bbox' or 'segm'. Defaults to 'segm' for results with masks and without boxes, else 'bbox'.
-        bins: Defaults to exactly 0, then steps of .2.
-        engine: 'hotcoco' (default) or 'pycocotools', the reference API: same numbers, slower.
-        strict: Whether scores outside [0, 1] and boxes of negative size are errors. Defaults to True.
+        ground_truth: COCO ground truth, as a path or as loaded json.
+        results: COCO results (a list of detections), as a path or as loaded json, or the path of a pickle that mmdet's
+            ``test.py --out`` wrote.
+        iou_type, bins, options: See :class:`OcclusionSettings`.
+        name: Of the detector. Defaults to the stem of the results' path.
+        strict: Whether scores outside [0, 1], boxes of negative size and empty results are errors. Defaults to True.
+        quiet: Whether to show no progress bars. Defaults to True.
 
     Raises:
         InputError: If an input cannot be evaluated; the message names the file and the entry.
-        ValueError: If an argument is out of its range.
+        ValueError: If an option is out of its range.
 
     Example:
         >>> from mmtied.evaluation import evaluate_occlusion
@@ -139,36 +58,192 @@ def evaluate_occlusion(
         >>> round(evaluate_occlusion(gt, [truth | dict(score=0.9)]).all.AP, 6)
         1.0
     """
-    if engine not in ENGINES:
-        raise ValueError(f'engine={engine!r} must be one of {ENGINES}')
-    if iou_type not in (None, *IOU_TYPES):
-        raise ValueError(f'iou_type={iou_type!r} must be one of {IOU_TYPES}')
-    bins = bins or OcclusionBins()
-    found, found_name = read_json(results, 'results')
-    iou_type = iou_type or iou_type_of(found)
-    truth = ground_truth
-    if not isinstance(truth, GroundTruth):
-        truth = check_ground_truth(*read_json(ground_truth, 'ground truth'), iou_type)
-    detections = check_results(found, found_name, truth, iou_type, strict)
+    settings = OcclusionSettings(iou_type=iou_type, bins=bins or OcclusionBins(), **options)
+    (result,), _ = _evaluate(ground_truth, [results], [name], settings, strict, quiet)
+    return result
 
-    ratios = image_ratios(truth)
-    image_bins = bins.assign(ratios)
-    groups = [('all', None, None, np.arange(len(ratios)))]
-    for place, (label, limits) in enumerate(zip(bins.labels, bins.limits)):
-        groups.append((label, *limits, np.flatnonzero(image_bins == place)))
-    groups.append(('no instances', None, None, np.flatnonzero(image_bins == -1)))
-    scores = average_precisions(truth, detections, [images for *_, images in groups], engine)
-    rows = []
-    for (*label_and_limits, images), part in zip(groups, scores):
-        inside = np.isin(truth.image, images) & ~truth.iscrowd
-        classes = len(np.unique(truth.category[inside]))
-        rows.append(BinScores(*label_and_limits, len(images), int(inside.sum()), classes, **part))
-    settings = {
-        'iou_type': iou_type,
-        'definition': 'covered',
-        'region': 'bbox',
-        'edges': list(bins.edges),
-        'zero_bin': bins.zero_bin,
-        'engine': engine,
-    }
-    return OcclusionResult(rows[0], rows[1:-1], rows[-1], settings, ratios, image_bins, truth, detections)
+
+def compare_occlusion(
+    ground_truth: File | dict,
+    first: File | list[dict],
+    second: File | list[dict],
+    iou_type: str | None = None,
+    bins: OcclusionBins | None = None,
+    *,
+    names: Sequence[str] | None = None,
+    strict: bool = True,
+    quiet: bool = True,
+    **options: Any,
+) -> OcclusionComparison:
+    """Evaluate two detectors on the same bins: what one gains over the other in each, free of the bin's own bias.
+
+    Args:
+        ground_truth, iou_type, bins, strict, quiet, options: As in :func:`evaluate_occlusion`.
+        first, second: Results of the detectors; differences are second less first.
+        names: Of the detectors. Defaults to the stems of the results' paths.
+
+    Raises:
+        InputError, ValueError: As :func:`evaluate_occlusion`.
+    """
+    settings = OcclusionSettings(iou_type=iou_type, bins=bins or OcclusionBins(), **options)
+    results, samples = _evaluate(ground_truth, [first, second], names or [None, None], settings, strict, quiet)
+    differences = []
+    for i, (one, other) in enumerate(zip(*([result.all, *result.bins] for result in results))):
+        scores = {score: getattr(other, score) - getattr(one, score) for score in SCORES}
+        intervals = {}
+        if samples[i] is not None:
+            intervals = _intervals(samples[i][:, 1] - samples[i][:, 0], scores, -1)
+        differences.append(Difference(one.label, one.lower, one.upper, **scores, interval=intervals))
+    return OcclusionComparison(*results, differences[0], differences[1:])
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What a row of the result is evaluated on."""
+
+    label: str
+    lower: float | None
+    upper: float | None
+    images: np.ndarray  # places
+    ignored: np.ndarray | None = None  # (annotations,) bool
+
+
+def _evaluate(
+    ground_truth: File | dict,
+    sources: Sequence[File | list[dict]],
+    names: Sequence[str | None],
+    settings: OcclusionSettings,
+    strict: bool,
+    quiet: bool,
+) -> tuple[list[OcclusionResult], list[np.ndarray | None]]:
+    """Return the result of each detector, and the bootstrap samples of each row but the last, (count, detectors, 4)."""
+    truth, models, settings = _read(ground_truth, sources, settings, strict)
+    ratios = image_ratios(truth, settings.definition, settings.region, settings.same_class, quiet)
+    image_bins = settings.bins.assign(ratios)
+    shares = None
+    if settings.per_instance:
+        shares = instance_ratios(truth, settings.definition, settings.region, settings.same_class, quiet)
+    rows = _rows(truth, settings, image_bins, shares)
+    measured = [_measure(truth, found, rows, settings) for found in models]
+
+    samples: list[np.ndarray | None] = []
+    bands: list[list[dict]] = [[{} for _ in rows] for _ in models]
+    for i, row in enumerate(rows[:-1]):
+        accumulators = [per_row[i] for *_, per_row in measured]
+        samples.append(None)
+        if settings.bootstrap and len(row.images) > 1:
+            arguments = row.images, settings.bootstrap, (settings.seed, i, 0), f'bootstrap of {row.label}', quiet
+            samples[i] = bootstrap(accumulators, *arguments)
+        if settings.random_subsets and i and len(row.images):
+            for accumulator, band in zip(accumulators, bands):
+                pool = np.flatnonzero(~np.isnan(ratios))
+                arguments = settings.random_subsets, (settings.seed, i, 1), f'random subsets for {row.label}', quiet
+                band[i] = _bands(random_subsets(accumulator, pool, len(row.images), *arguments))
+
+    results = []
+    for k, (found, (scores, errors, accumulators)) in enumerate(zip(models, measured)):
+        scored = []
+        for i, row in enumerate(rows):
+            sampled = samples[i] if i < len(samples) else None
+            scored.append(
+                BinScores(
+                    *(row.label, row.lower, row.upper, *_counts(truth, row)),
+                    **scores[i],
+                    errors=errors[i],
+                    interval={} if sampled is None else _intervals(sampled[:, k], scores[i], 0),
+                    random=bands[k][i],
+                    per_class=_class_scores(accumulators[i], row) if settings.per_class else {},
+                )
+            )
+        name = names[k] or (Path(sources[k]).stem if isinstance(sources[k], File) else f'detector {k + 1}')
+        inputs = ratios, image_bins, shares, truth, found
+        results.append(OcclusionResult(scored[0], scored[1:-1], scored[-1], settings, name, *inputs))
+    return results, samples
+
+
+def _read(
+    ground_truth: File | dict, sources: Sequence[File | list[dict]], settings: OcclusionSettings, strict: bool
+) -> tuple[GroundTruth, list[Detections], OcclusionSettings]:
+    files = [(role, file) for role, file in zip(('ground truth', 'results', 'second results'), (ground_truth, *sources))
+             if isinstance(file, File)]  # fmt: skip
+    for i, (role, file) in enumerate(files):
+        for earlier_role, earlier in files[:i]:
+            if os.path.realpath(file) == os.path.realpath(earlier):
+                raise InputError(f'{file}: given twice, as {earlier_role} and as {role}')
+    contents = [None if is_pickle(source) else read_json(source, 'results', results=True) for source in sources]
+    if settings.iou_type is None:
+        settings = replace(settings, iou_type=iou_type_of(contents[0] and contents[0][0]))
+    truth = check_ground_truth(*read_json(ground_truth, 'ground truth'), settings.needs_masks)
+    models = []
+    for source, content in zip(sources, contents):
+        if content is None:
+            models.append(read_pickle(source, truth, settings.iou_type))
+        else:
+            models.append(check_results(*content, truth, settings.iou_type, strict))
+    return truth, models, settings
+
+
+def _rows(
+    truth: GroundTruth, settings: OcclusionSettings, image_bins: np.ndarray, shares: np.ndarray | None
+) -> list[_Row]:
+    """The whole set, each bin, and the images without instances."""
+    bins, every = settings.bins, np.arange(len(image_bins))
+    rows = [_Row('all', None, None, every)]
+    members = bins.members(image_bins if shares is None else bins.assign(shares))
+    for label, limits, inside in zip(bins.labels, bins.limits, members):
+        if shares is None:
+            rows.append(_Row(label, *limits, np.flatnonzero(inside)))
+        else:
+            rows.append(_Row(label, *limits, every, ~inside))
+    return [*rows, _Row('no instances', None, None, np.flatnonzero(image_bins == -1))]
+
+
+def _measure(
+    truth: GroundTruth, found: Detections, rows: Sequence[_Row], settings: OcclusionSettings
+) -> tuple[list[dict], list[Errors | None], list[Accumulator | None]]:
+    """Return scores, errors and, where something is to be resampled, the matches of each row."""
+    measured: list[tuple] = [()] * len(rows)
+    together = [i for i, row in enumerate(rows) if row.ignored is None]
+    for group in (together, *([i] for i, row in enumerate(rows) if row.ignored is not None)):
+        parts, ignored = [rows[i].images for i in group], rows[group[0]].ignored
+        engine = ENGINES[settings.engine](truth, found, settings.iou_type, ignored)
+        scores = engine.scores(parts)
+        errors = count_errors(truth, found, settings.iou_type, parts, settings.score_thr, ignored)
+        accumulator = None
+        if settings.bootstrap or settings.random_subsets or settings.per_class:
+            accumulator = Accumulator(truth, found, *engine.matches(), ignored)
+        for i, *values in zip(group, scores, errors):
+            measured[i] = *values, accumulator
+    return tuple(map(list, zip(*measured)))
+
+
+def _counts(truth: GroundTruth, row: _Row) -> tuple[int, int, int]:
+    """Images, instances and classes of a row."""
+    inside = np.isin(truth.image, row.images) & ~truth.iscrowd
+    if row.ignored is None:
+        return len(row.images), int(inside.sum()), len(np.unique(truth.category[inside]))
+    inside &= ~row.ignored
+    return len(np.unique(truth.image[inside])), int(inside.sum()), len(np.unique(truth.category[inside]))
+
+
+def _class_scores(accumulator: Accumulator, row: _Row) -> dict:
+    weights = np.zeros(accumulator.images, dtype=np.int32)
+    weights[row.images] = 1
+    return accumulator.class_scores(weights)
+
+
+def _intervals(samples: np.ndarray, scores: dict[str, float], least: float) -> dict[str, tuple[float, float]]:
+    """The interval of each score, inside what a score or a difference of two can be."""
+    intervals = {}
+    for score, column in zip(SCORES, samples.T):
+        low, high = interval(column, scores[score])
+        intervals[score] = max(low, least), min(high, 1.0)
+    return intervals
+
+
+def _bands(samples: np.ndarray) -> dict[str, tuple[float, float, float]]:
+    bands = {}
+    for score, column in zip(SCORES, samples.T):
+        low, high = middle(column)
+        bands[score] = low, float(np.nanmean(column)) if low == low else low, high
+    return bands

@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.patches import Patch, Rectangle
-from pycocotools import mask as rle
 
 from .coco_input import Detections, GroundTruth, InputError
 from .curve import save_figure
-from .evaluate import OcclusionResult
+from .masks import decode
+from .result import OcclusionResult
 
 COLOURS = colormaps['tab10'].colors
 MIN_SCORE = 0.5
@@ -54,7 +54,7 @@ def save_gallery(result: OcclusionResult, image_dir: str | Path, path: str | Pat
         for axes, entries in zip(column, (truth, found)):
             axes.imshow(picture, cmap='gray')
             axes.set(xticks=[], yticks=[])
-            draw(axes, entries, place, truth.images[place], colours)
+            draw(axes, entries, place, truth.images[place], colours, result.settings.iou_type == 'segm')
         column[0].set_title(f'{label}\nr = {result.ratios[place]:.2f}', fontsize=10)
     for axes, name in zip(grid[:, 0], ('ground truth', f'detections, score ≥ {MIN_SCORE:g}')):
         axes.set_ylabel(name)
@@ -73,14 +73,14 @@ def median_images(result: OcclusionResult) -> dict[str, int]:
     return chosen
 
 
-def draw(axes: Axes, entries: GroundTruth | Detections, place: int, image: dict, colours: dict) -> None:
+def draw(axes: Axes, entries: GroundTruth | Detections, place: int, image: dict, colours: dict, masks: bool) -> None:
     """Draw the masks or boxes of one image."""
     rows = np.flatnonzero(entries.image == place)
     if isinstance(entries, Detections):
         rows = rows[entries.score[rows] >= MIN_SCORE]
     for row in rows:
         colour = colours[entries.category[row]]
-        if entries.segmentation is None:
+        if not masks:
             x, y, width, height = entries.bbox[row]
             axes.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor=colour, linewidth=1.5))
             continue
@@ -89,13 +89,3 @@ def draw(axes: Axes, entries: GroundTruth | Detections, place: int, image: dict,
         overlay[mask] = (*colour, 0.45)
         axes.imshow(overlay)
         axes.contour(mask, [0.5], colors=[colour], linewidths=1.2)
-
-
-def decode(segmentation: dict | list, image: dict) -> np.ndarray:
-    """Return a polygon list or run-length encoding as a mask (H, W)."""
-    size = image['height'], image['width']
-    if isinstance(segmentation, list):
-        segmentation = rle.merge(rle.frPyObjects(segmentation, *size))
-    elif isinstance(segmentation['counts'], list):
-        segmentation = rle.frPyObjects(segmentation, *size)
-    return rle.decode(segmentation).astype(bool)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.evaluation import CocoMetric
@@ -12,8 +13,10 @@ from mmengine.logging import MMLogger
 from mmengine.registry import METRICS
 
 from .bins import OcclusionBins
-from .coco_input import GroundTruth, check_ground_truth
-from .evaluate import IOU_TYPES, BinScores, evaluate_occlusion
+from .coco_input import check_ground_truth
+from .evaluate import evaluate_occlusion
+from .result import BinScores
+from .settings import IOU_TYPES, OcclusionSettings
 
 
 @METRICS.register_module()
@@ -21,17 +24,21 @@ class OcclusionMetric(CocoMetric):
     """mmdet's ``CocoMetric`` by occlusion: AP, AP50, AP75 and AR of all images and of every occlusion bin.
 
     The keys are ``occlusion/bbox_mAP``, ``_mAP_50``, ``_mAP_75`` and ``_AR`` for all images, and the same with
-    ``_r0`` or ``_r0.2-0.4`` for a bin; likewise ``segm``. A bin without ground truth has -1, as in the reference API.
-    Values are not rounded; all are at 100 detections an image.
+    ``_r0`` or ``_r0.2-0.4`` for a bin (cumulative: ``_above0``, ``_from0.2``); likewise ``segm``. ``classwise`` adds
+    ``occlusion/bbox_CLASS_precision``. A bin without ground truth has -1, as in the reference API. Values are not
+    rounded; all are at 100 detections an image. Errors, intervals and each class's bins are in the log's table.
 
     Args:
         ann_file: Ground truth. Defaults to None: taken from the dataset.
         metric: 'bbox', 'segm' or both. Defaults to 'bbox'.
-        edges, zero_bin: The bins, see :class:`OcclusionBins`. Default to (0, .2, .4, .6, .8, 1) and True.
+        classwise: Whether to report each class. Defaults to False.
+        edges, zero_bin, cumulative: The bins, see :class:`OcclusionBins`. Default to (0, .2, .4, .6, .8, 1), True and
+            False.
         format_only, outfile_prefix, backend_args, collect_device, prefix: As in ``CocoMetric``.
+        options: Any other of :class:`OcclusionSettings`, such as ``definition='hybrid'`` or ``bootstrap=1000``.
 
     Raises:
-        ValueError: If ``metric`` or ``edges`` is out of its range.
+        ValueError: If an option is out of its range.
         InputError: If the ground truth cannot be evaluated; with an ``ann_file`` before anything is trained.
     """
 
@@ -41,29 +48,37 @@ class OcclusionMetric(CocoMetric):
         self,
         ann_file: str | None = None,
         metric: str | list[str] = 'bbox',
+        classwise: bool = False,
         edges: Sequence[float] = OcclusionBins.edges,
         zero_bin: bool = True,
+        cumulative: bool = False,
         format_only: bool = False,
         outfile_prefix: str | None = None,
         backend_args: dict | None = None,
         collect_device: str = 'cpu',
         prefix: str | None = None,
+        **options: Any,
     ) -> None:
         if not set([metric] if isinstance(metric, str) else metric) <= set(IOU_TYPES):
             raise ValueError(f'OcclusionMetric: metric={metric!r} must be among {IOU_TYPES}')
+        self.options = options | {
+            'bins': OcclusionBins(tuple(edges), zero_bin, cumulative),
+            'per_class': classwise,
+        }
+        settings = OcclusionSettings(**self.options)
         super().__init__(
             ann_file=ann_file,
             metric=metric,
+            classwise=classwise,
             format_only=format_only,
             outfile_prefix=outfile_prefix,
             backend_args=backend_args,
             collect_device=collect_device,
             prefix=prefix,
         )
-        self.bins = OcclusionBins(tuple(edges), zero_bin)
         if self._coco_api is not None:
-            for iou_type in self.metrics:
-                check_ground_truth(self._coco_api.dataset, ann_file, iou_type)
+            masks = settings.needs_masks or 'segm' in self.metrics
+            check_ground_truth(self._coco_api.dataset, ann_file, masks)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Evaluate what :meth:`process` has collected; a table goes to the log."""
@@ -82,23 +97,23 @@ class OcclusionMetric(CocoMetric):
                 return {}
             scores = {}
             for iou_type in self.metrics:
-                truth = self._ground_truth(iou_type)
-                result = evaluate_occlusion(truth, files[iou_type], iou_type, self.bins, strict=False)
+                result = evaluate_occlusion(
+                    self._ground_truth(), files[iou_type], iou_type, name='results', strict=False, **self.options
+                )
                 logger.info(f'\n{result}')
                 for row in (result.all, *result.bins):
                     scores |= keys(iou_type, row)
         return scores
 
-    def _ground_truth(self, iou_type: str) -> GroundTruth:
+    def _ground_truth(self) -> dict:
         """Return the ground truth of the classes that the dataset evaluates."""
         dataset = self._coco_api.dataset
         known = set(self.cat_ids)
-        chosen = {
+        return {
             'images': dataset['images'],
             'categories': [category for category in dataset['categories'] if category['id'] in known],
             'annotations': [entry for entry in dataset['annotations'] if entry['category_id'] in known],
         }
-        return check_ground_truth(chosen, 'ground truth', iou_type)
 
 
 def keys(iou_type: str, row: BinScores) -> dict[str, float]:
@@ -106,5 +121,10 @@ def keys(iou_type: str, row: BinScores) -> dict[str, float]:
     name = ''
     if row.lower is not None:
         name = f'_r{row.lower:g}' if row.lower == row.upper else f'_r{row.lower:g}-{row.upper:g}'
-    scores = {'mAP': row.AP, 'mAP_50': row.AP50, 'mAP_75': row.AP75, 'AR': row.AR}
-    return {f'{iou_type}_{key}{name}': -1.0 if value != value else value for key, value in scores.items()}
+        for sign, word in (('>', 'above'), ('≥', 'from')):
+            if row.label.startswith(sign):
+                name = f'_{word}{row.lower:g}'
+    scores = {f'mAP{name}': row.AP, f'mAP_50{name}': row.AP50, f'mAP_75{name}': row.AP75, f'AR{name}': row.AR}
+    if row.lower is None:
+        scores |= {f'{of_class}_precision': found.AP for of_class, found in row.per_class.items()}
+    return {f'{iou_type}_{key}': -1.0 if value != value else value for key, value in scores.items()}

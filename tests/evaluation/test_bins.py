@@ -16,10 +16,10 @@ def inside(ratio: float, bins: OcclusionBins, i: int) -> bool:
     if low == high:
         return ratio == low
     above = ratio > low if bins.zero_bin and low == 0 else ratio >= low
-    return above and (ratio <= high if high == 1 else ratio < high)
+    return above and (high == 1 or ratio < high)
 
 
-@given(st.floats(0, 1) | st.sampled_from([0.0, 0.2, 0.25, 0.5, 1.0]), edges, st.booleans())
+@given(st.floats(0, 1.5) | st.sampled_from([0.0, 0.2, 0.25, 0.5, 1.0]), edges, st.booleans())
 def test_every_ratio_is_in_its_bin_alone(ratio, edges, zero_bin):
     bins = OcclusionBins(edges, zero_bin)
     found = bins.assign([ratio])[0]
@@ -46,6 +46,45 @@ def test_bad_edges(edges):
         OcclusionBins(edges)
 
 
+def test_edges_beyond_one():
+    bins = OcclusionBins((0, 1, 2), zero_bin=False)
+    assert bins.labels == ['[0, 1)', '[1, 2]']
+    assert bins.assign([0.5, 1, 2.5]).tolist() == [0, 1, 1]
+
+
 def test_bad_ratio():
-    with pytest.raises(ValueError, match='must lie in'):
-        OcclusionBins().assign([0.5, 1.5])
+    with pytest.raises(ValueError, match=r'must not be negative, found -0\.5'):
+        OcclusionBins().assign([0.5, -0.5])
+
+
+@given(st.floats(0, 1), st.sets(st.integers(0, 99), min_size=2))
+def test_nearest_centre(ratio, hundredths):
+    centres = sorted(value / 100 for value in hundredths)
+    bins = OcclusionBins.nearest(centres)
+    distances = np.abs(np.array(centres) - ratio)
+    assert distances[bins.assign([ratio])[0]] == pytest.approx(distances.min())
+
+
+def test_nearest_centre_of_the_publications_curve():
+    bins = OcclusionBins.nearest([0, 0.2, 0.4, 0.6, 0.8])
+    assert bins.edges == (0, 0.1, 0.3, 0.5, 0.7, 1)
+    assert bins.labels == ['[0, .1)', '[.1, .3)', '[.3, .5)', '[.5, .7)', '[.7, 1]']
+
+
+@pytest.mark.parametrize('centres', [[0.5], [0.5, 0.2], [-0.1, 0.5], [0, 1], [0, np.nan]])
+def test_bad_centres(centres):
+    with pytest.raises(ValueError, match='must be two or more'):
+        OcclusionBins.nearest(centres)
+
+
+@pytest.mark.parametrize('zero_bin, labels, lower', [
+    (True, ['≥ 0', '> 0', '≥ .5'], [0, 0, 0.5]),
+    (False, ['≥ 0', '≥ .5'], [0, 0.5]),
+])  # fmt: skip
+def test_cumulative(zero_bin, labels, lower):
+    bins = OcclusionBins((0, 0.5, 1), zero_bin, cumulative=True)
+    assert bins.labels == labels
+    assert bins.limits == [(low, 1) for low in lower]
+    ratios = np.array([0, 0.1, 0.5, 1, np.nan])
+    tests = [ratios >= 0, ratios > 0, ratios >= 0.5] if zero_bin else [ratios >= 0, ratios >= 0.5]
+    assert np.array_equal(bins.members(bins.assign(ratios)), tests)

@@ -2,7 +2,7 @@
 
 import cv2
 
-from mmtied.evaluation import evaluate_occlusion
+from mmtied.evaluation import compare_occlusion, evaluate_occlusion
 from mmtied.evaluation.curve import save_curve
 
 TRUTH = {
@@ -18,11 +18,23 @@ FOUND = [annotation | {'score': 0.5} for annotation in TRUTH['annotations']]
 
 def test_picture(tmp_path):
     picture = cv2.imread(str(save_curve(evaluate_occlusion(TRUTH, FOUND), tmp_path / 'curve.png')))
-    assert picture.shape == (660, 960, 3)
+    assert picture.shape == (660, 1350, 3)
     assert picture.std() > 10
     assert [file.name for file in tmp_path.iterdir()] == ['curve.png']
 
 
 def test_nothing_to_draw_is_still_a_picture(tmp_path):
-    result = evaluate_occlusion(TRUTH | {'annotations': []}, [])
+    result = evaluate_occlusion(TRUTH | {'annotations': []}, FOUND)
     assert save_curve(result, tmp_path / 'curve.pdf').read_bytes().startswith(b'%PDF')
+
+
+def test_two_detectors_with_intervals_and_bands():
+    comparison = compare_occlusion(TRUTH, FOUND, FOUND[:1], names=['one', 'two'], bootstrap=5, random_subsets=5)
+    curves, _ = comparison.plot().axes[:2]
+    names = [text.get_text() for text in comparison.plot().axes[1].get_legend().get_texts()]
+    assert names == ['random subsets', 'one', 'two']
+    for line, result in zip(curves.lines[1:], comparison.models):
+        assert [None if value != value else value for value in line.get_ydata()] == [
+            None if row.AP != row.AP else 100 * row.AP for row in result.bins
+        ]
+    assert len(curves.collections) == 3  # a band and two intervals

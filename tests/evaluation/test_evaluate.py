@@ -7,12 +7,13 @@ import json
 
 import numpy as np
 import pytest
+from made_up import SCORES, made_up, polygon, reference
 from pycocotools import mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mmtied.evaluation import InputError, OcclusionBins, evaluate_occlusion
-from mmtied.evaluation.coco_input import read_json
+from mmtied.evaluation import InputError, OcclusionBins, compare_occlusion, evaluate_occlusion, instance_ratios
+from mmtied.evaluation.coco_input import check_ground_truth, read_json
 from mmtied.evaluation.engine import ENGINES
 
 PAIRS = [
@@ -29,41 +30,6 @@ PAIRS = [
         ('segm',),
     ),
 ]
-SCORES = ('AP', 'AP50', 'AP75', 'AR')
-
-
-def made_up(seed: int = 0, images: int = 40) -> tuple[dict, list]:
-    """Boxes of three classes with jittered, doubled and missed detections, one crowd, ids that start anywhere."""
-    rng = np.random.default_rng(seed)
-    truth = {'images': [], 'annotations': [], 'categories': [{'id': i, 'name': f'class {i}'} for i in (0, 3, 9)]}
-    found = []
-    for i in range(images):
-        truth['images'].append({'id': 100 + 7 * i, 'width': 100, 'height': 100})
-        for _ in range(rng.integers(0, 7)):
-            x, y, w, h = (*rng.integers(0, 60, 2).tolist(), *rng.integers(8, 40, 2).tolist())
-            entry = {'image_id': 100 + 7 * i, 'category_id': int(rng.choice([0, 3, 9])), 'bbox': [x, y, w, h]}
-            crowd = int(rng.random() < 0.05)
-            annotation = entry | {'id': len(truth['annotations']) + 1, 'iscrowd': crowd, 'area': w * h}
-            annotation['segmentation'] = [[x, y, x + w, y, x + w, y + h, x, y + h]]
-            truth['annotations'].append(annotation)
-            for _ in range(rng.integers(0, 3)):
-                box = (np.array(entry['bbox']) + rng.normal(0, 2, 4)).clip(0.5).tolist()
-                found.append(entry | {'bbox': box, 'score': round(rng.random(), 2)})
-    return truth, found
-
-
-def reference(truth: dict, found: list, iou_type: str, ids: list[int]) -> dict[str, float]:
-    """An ordinary evaluation with the reference API on the given images."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        gt = COCO()
-        gt.dataset = copy.deepcopy(truth)
-        gt.createIndex()
-        evaluation = COCOeval(gt, gt.loadRes(copy.deepcopy(found)), iou_type)
-        evaluation.params.imgIds = ids
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return dict(zip(SCORES, evaluation.stats[[0, 1, 2, 8]]))
 
 
 def rows_of(result) -> list:
@@ -103,8 +69,7 @@ def test_made_up_masks_equal_the_reference():
     truth, found = made_up()
     for detection in found:
         x, y, w, h = detection.pop('bbox')
-        polygon = [x, y, x + w, y, x + w, y + h, x, y + h]
-        detection['segmentation'] = mask.merge(mask.frPyObjects([polygon], 100, 100))
+        detection['segmentation'] = mask.merge(mask.frPyObjects(polygon(x, y, w, h), 100, 100))
     check_equals_reference(truth, found, 'segm')
 
 
@@ -145,7 +110,7 @@ def test_any_ids_will_do(engine, rename):
 def test_annotations_of_unlisted_images_are_left_out_and_counted():
     truth, found = made_up()
     wanted = evaluate_occlusion(truth, found)
-    truth['annotations'].append(truth['annotations'][0] | {'image_id': 5})
+    truth['annotations'].append(truth['annotations'][0] | {'image_id': 5, 'id': 10**6})
     result = evaluate_occlusion(truth, found)
     assert numbers(result) == numbers(wanted)
     assert '1 annotations belong to no listed image' in str(result)
@@ -154,7 +119,7 @@ def test_annotations_of_unlisted_images_are_left_out_and_counted():
 def test_empty_results_and_images_without_instances():
     truth, _ = made_up()
     for engine in ENGINES:
-        result = evaluate_occlusion(truth, [], engine=engine)
+        result = evaluate_occlusion(truth, [], engine=engine, strict=False)
         assert result.all.AP == 0
         assert (result.unassigned.instances, result.unassigned.to_dict()['AP']) == (0, None)
         assert result.unassigned.images > 0
@@ -171,7 +136,9 @@ def test_content():
     truth, found = made_up()
     result = evaluate_occlusion(truth, found, bins=OcclusionBins((0, 0.5, 1), zero_bin=False))
     content = json.loads(json.dumps(result.to_dict(), allow_nan=False))
-    assert list(content) == ['all', 'bins', 'unassigned', 'settings']
+    assert list(content) == ['all', 'bins', 'unassigned', 'settings', 'name', 'remarks']
+    assert content['settings']['edges'] == [0, 0.5, 1]
+    assert content['settings']['definition'] == 'covered'
     assert [(row['lower'], row['upper']) for row in content['bins']] == [(0, 0.5), (0.5, 1)]
     assert content['all']['classes'] == 3
     manifest = list(result.manifest())
@@ -215,6 +182,9 @@ MASK = {'size': [100, 100], 'counts': 'PPP0'}
     (lambda gt, dt: (gt, [{k: v for k, v in dt[0].items() if k != 'score'}]), r"results\[0\] has no 'score'"),
     (lambda gt, dt: (gt, [dt[0], 7]), r'results\[1\] must be an object, found int'),
     (lambda gt, dt: (gt | {'annotations': [{}]}, dt), r"annotations\[0\] has no 'image_id'"),
+    (lambda gt, dt: (gt | {'annotations': gt['annotations'] * 2}, dt), 'annotations: id 1 is given twice'),
+    (lambda gt, dt: (gt, [dt[0] | {'bbox': None}]), r"results\[0\] has no 'bbox'"),
+    (lambda gt, dt: (gt, []), 'results: holds no detection'),
     (lambda gt, dt: (gt | {'annotations': [gt['annotations'][0] | {'category_id': 5}]}, dt), r'annotations\[0\]: cat'),
 ])  # fmt: skip
 def test_bad_input_is_one_sentence(spoil, sentence):
@@ -228,6 +198,9 @@ def test_bad_input_is_one_sentence(spoil, sentence):
     (None, 'must be a run-length encoding or a list of polygons'),
     (MASK | {'size': [50, 100]}, r'is of size \[50, 100\], the image is of height and width \[100, 100\]'),
     (MASK | {'counts': 5}, 'has no counts'),
+    (MASK, 'has counts that do not add up to the pixels of its size'),
+    (MASK | {'counts': [1, 2]}, 'has counts that do not add up'),
+    (MASK | {'counts': [-1, 10001]}, 'has counts that are not all whole numbers'),
     ([[1, 2, 3, 4, 5, 6, 7]], 'holds a polygon that is not three or more points'),
     ([[1, 2, 3, 4]], 'holds a polygon that is not three or more points'),
     ([['a'] * 6], r"holds \['a', 'a', .* which is no polygon"),
@@ -239,13 +212,162 @@ def test_bad_masks(segmentation, sentence):
 
 
 def test_masks_need_the_size_of_the_image():
-    truth, _ = made_up()
+    truth, found = made_up()
     del truth['images'][3]['width']
     with pytest.raises(InputError, match=r"images\[3\] has no 'width'"):
-        evaluate_occlusion(truth, [], 'segm')
+        evaluate_occlusion(truth, found, 'segm')
+    with pytest.raises(InputError, match=r"images\[3\] has no 'width'"):
+        evaluate_occlusion(truth, found, 'bbox', definition='hybrid')
 
 
-@pytest.mark.parametrize('argument', [dict(engine='coco'), dict(iou_type='keypoints')])
+def by_area_ranges(truth: dict, found: list, engine_bins: np.ndarray, count: int) -> list[dict]:
+    """AP of instances of each bin, the others ignored: the reference API's area ranges, over bins instead of areas."""
+    truth = copy.deepcopy(truth)
+    for annotation, place in zip(truth['annotations'], engine_bins):
+        annotation['area'] = float(place)
+    with contextlib.redirect_stdout(io.StringIO()):
+        gt = COCO()
+        gt.dataset = truth
+        gt.createIndex()
+        dt = gt.loadRes(copy.deepcopy(found))
+        for annotation in dt.anns.values():
+            annotation['area'] = np.nan  # a detection has no occlusion: it is outside no range
+        evaluation = COCOeval(gt, dt, 'bbox')
+        evaluation.params.areaRng = [[place - 0.5, place + 0.5] for place in range(count)]
+        evaluation.params.areaRngLbl = [str(place) for place in range(count)]
+        evaluation.evaluate()
+        evaluation.accumulate()
+    rows = []
+    for i in range(count):
+        precision, recall = evaluation.eval['precision'][..., i, -1], evaluation.eval['recall'][..., i, -1]
+        values = precision, precision[0], precision[5], recall
+        rows.append({key: value[value > -1].mean() if (value > -1).any() else np.nan
+                     for key, value in zip(SCORES, values)})  # fmt: skip
+    return rows
+
+
+@pytest.mark.parametrize('engine', ENGINES)
+def test_instances_equal_the_area_ranges_of_the_reference(engine):
+    truth, found = made_up(images=80)
+    result = evaluate_occlusion(truth, found, per_instance=True, engine=engine)
+    checked = check_ground_truth(truth, '')
+    places = OcclusionBins().assign(instance_ratios(checked))
+    wanted = by_area_ranges(truth, found, places, len(result.bins))
+    for i, row in enumerate(result.bins):
+        scores = {key: getattr(row, key) for key in SCORES}
+        assert scores == pytest.approx(wanted[i], abs=1e-6, nan_ok=True), row.label
+        assert row.instances == (places == i).sum()
+        assert row.images == len(np.unique(checked.image[places == i]))
+    ids = [image['id'] for image in truth['images']]
+    assert pytest.approx(reference(truth, found, 'bbox', ids)['AP'], abs=1e-6) == result.all.AP
+
+
+def test_cumulative_rows_equal_the_reference_on_their_images():
+    truth, found = made_up()
+    result = evaluate_occlusion(truth, found, bins=OcclusionBins((0, 0.2, 0.5, 1), cumulative=True))
+    ids = np.array([image['id'] for image in truth['images']])
+    tests = [result.ratios >= 0, result.ratios > 0, result.ratios >= 0.2, result.ratios >= 0.5]
+    assert len(result.bins) == len(tests)
+    for row, chosen in zip(result.bins, tests):
+        assert row.images == chosen.sum()
+        assert pytest.approx(row.AP, abs=1e-6) == reference(truth, found, 'bbox', ids[chosen].tolist())['AP']
+    assert {label for *_, label in result.manifest()} <= {row.label for row in result.bins} | {'no instances'}
+
+
+@pytest.mark.parametrize('engine', ENGINES)
+def test_classes_equal_the_reference_on_each_class_alone(engine):
+    truth, found = made_up()
+    result = evaluate_occlusion(truth, found, engine=engine, per_class=True)
+    parts = {row.label: [] for row in rows_of(result)}
+    for image_id, _, label in result.manifest():
+        parts['all'].append(image_id)
+        parts[label].append(image_id)
+    for row in (result.all, *result.bins):
+        assert len(row.per_class) == row.classes
+        for category in truth['categories']:
+            if category['name'] in row.per_class:
+                only = truth | {'categories': [category]}
+                only['annotations'] = [a for a in truth['annotations'] if a['category_id'] == category['id']]
+                of_class = [detection for detection in found if detection['category_id'] == category['id']]
+                wanted = reference(only, of_class, 'bbox', parts[row.label])
+                scores = row.per_class[category['name']]
+                assert pytest.approx((wanted['AP'], wanted['AP75']), abs=1e-6) == (scores.AP, scores.AP75)
+
+
+@pytest.mark.parametrize('options', [
+    dict(definition='hybrid'), dict(definition='pairwise'), dict(region='segm'), dict(same_class=True)
+])  # fmt: skip
+def test_how_images_are_binned_does_not_change_the_whole_set(options):
+    truth, found = made_up()
+    plain, result = evaluate_occlusion(truth, found), evaluate_occlusion(truth, found, **options)
+    assert result.all == plain.all
+    assert sum(row.images for row in rows_of(result)[1:]) == len(truth['images'])
+
+
+def test_what_is_said_of_the_edges():
+    truth, found = made_up()
+    truth['annotations'] = [entry for entry in truth['annotations'] if not entry['iscrowd']]
+    for annotation in truth['annotations']:
+        annotation['bbox'] = [0, 0, 9, 9]  # n boxes in one place: n (n - 1) / 2 pairs, n areas
+    counts = np.unique([entry['image_id'] for entry in truth['annotations']], return_counts=True)[1]
+    ratios = (counts - 1) / 2
+    said = str(evaluate_occlusion(truth, found, definition='pairwise'))
+    assert f'{(ratios > 1).sum()} images lie above 1, up to {ratios.max():.2f}; the last bin holds them.' in said
+    assert f'No image falls into (0, .2), [.2, .4), [.6, .8): the largest ratio is {ratios.max():.3g}.' in said
+    said = str(evaluate_occlusion(truth, found, bins=OcclusionBins((0, 1, 2))))
+    assert 'No image can reach an edge above 1: `covered` is 1 at most.' in said
+
+
+def test_two_detectors():
+    truth, found = made_up()
+    half = found[::2]
+    options = dict(bootstrap=20, random_subsets=10, seed=3, per_class=True)
+    both = compare_occlusion(truth, found, half, names=['one', 'two'], **options)
+    first, second = evaluate_occlusion(truth, found, **options), evaluate_occlusion(truth, half, **options)
+    for result, alone in ((both.first, first), (both.second, second)):
+        assert numbers(result) == numbers(alone)
+    for row, one, two in zip((both.all, *both.bins), (first.all, *first.bins), (second.all, *second.bins)):
+        for score in SCORES:
+            assert getattr(row, score) == pytest.approx(getattr(two, score) - getattr(one, score), nan_ok=True)
+    content = json.loads(json.dumps(both.to_dict(), allow_nan=False))
+    assert content['all'] == json.loads(json.dumps(first.all.to_dict()))
+    assert content['second']['name'] == 'two'
+    assert len(content['difference']['bins']) == len(content['bins'])
+    assert 'two less one, on the same images' in str(both)
+
+
+def test_a_detector_against_itself_differs_by_nothing():
+    truth, found = made_up()
+    both = compare_occlusion(truth, found, found, bootstrap=20)
+    for row in (both.all, *both.bins):
+        if row.interval:
+            assert [row.AP, *row.interval['AP']] == [0, 0, 0]
+
+
+def test_table_of_records():
+    truth, found = made_up()
+    both = compare_occlusion(truth, found, found[::2], names=['one', 'two'], bootstrap=20, per_class=True)
+    frame = both.to_pandas().set_index(['model', 'bin', 'class'])
+    assert frame.loc[('one', '(0, .2)', None), 'AP'] == both.first.bins[1].AP
+    assert frame.loc[('two', 'all', 'class 3'), 'AP75'] == both.second.all.per_class['class 3'].AP75
+    assert frame.loc[('difference', 'all', None), 'AP_low'] == both.all.interval['AP'][0]
+    assert len(frame) == len(both.records())
+
+
+@pytest.mark.parametrize('argument', [
+    dict(engine='coco'), dict(iou_type='keypoints'), dict(definition='iou'), dict(region='keypoints'),
+    dict(bootstrap=-1), dict(random_subsets=-1), dict(seed=-1), dict(score_thr=2),
+])  # fmt: skip
 def test_bad_arguments(argument):
-    with pytest.raises(ValueError, match=next(iter(argument))):
+    with pytest.raises(ValueError, match=f'{next(iter(argument))}=.* must'):
         evaluate_occlusion(*made_up(), **argument)
+
+
+@pytest.mark.parametrize('arguments, sentence', [
+    (dict(definition='hybrid', region='bbox'), 'region=.* for hybrid, which uses boxes and masks'),
+    (dict(per_instance=True, definition='union'), 'for single instances'),
+    (dict(per_instance=True, random_subsets=5), 'random_subsets draws images, but per_instance bins instances'),
+])  # fmt: skip
+def test_arguments_that_do_not_go_together(arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        evaluate_occlusion(*made_up(), **arguments)

@@ -1,14 +1,12 @@
 """The gallery draws the median image of every bin that holds one, with masks where there are masks."""
 
 import cv2
-import numpy as np
 import pytest
-from pycocotools import mask as rle
 
 from mmtied.datasets import write_scenes
 from mmtied.evaluation import InputError, evaluate_occlusion
 from mmtied.evaluation.coco_input import read_json
-from mmtied.evaluation.gallery import decode, median_images, save_gallery
+from mmtied.evaluation.gallery import median_images, save_gallery
 
 
 @pytest.fixture(scope='module')
@@ -23,7 +21,13 @@ def scenes(tmp_path_factory):
 def test_picture(scenes, iou_type, tmp_path):
     truth, found, images = scenes
     drawn, bare = (
-        cv2.imread(str(save_gallery(evaluate_occlusion(truth, entries, iou_type), images, tmp_path / 'gallery.png')))
+        cv2.imread(
+            str(
+                save_gallery(
+                    evaluate_occlusion(truth, entries, iou_type, strict=False), images, tmp_path / 'gallery.png'
+                )
+            )
+        )
         for entries in (found, [])
     )
     columns = len(median_images(evaluate_occlusion(truth, found)))
@@ -55,14 +59,4 @@ def test_missing_image_is_named(scenes, tmp_path):
 def test_nothing_to_draw_is_said(scenes, tmp_path):
     truth = {'images': [{'id': 1}], 'categories': [{'id': 1}], 'annotations': []}
     with pytest.raises(InputError, match='no image has an instance'):
-        save_gallery(evaluate_occlusion(truth, []), scenes[2], tmp_path / 'gallery.png')
-
-
-def test_all_encodings_of_a_mask():
-    mask = np.zeros((8, 9), dtype=np.uint8)
-    mask[2:5, 3:7] = 1
-    code = rle.encode(np.asfortranarray(mask))
-    counts = [3 * 8 + 2, *[3, 5] * 3, 3, 2 * 8 + 3]
-    polygon = [[3, 2, 7, 2, 7, 5, 3, 5]]
-    for segmentation in (code, {'size': [8, 9], 'counts': counts}, polygon):
-        assert (decode(segmentation, {'height': 8, 'width': 9}) == mask).all()
+        save_gallery(evaluate_occlusion(truth, [], strict=False), scenes[2], tmp_path / 'gallery.png')

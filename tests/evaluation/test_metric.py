@@ -118,6 +118,29 @@ def test_own_edges_and_registered_name(ann_file):
     assert keys == ['occlusion/bbox_mAP_75', 'occlusion/bbox_mAP_75_r0-0.5', 'occlusion/bbox_mAP_75_r0.5-1']
 
 
+def test_classes_equal_mmdets(ann_file):
+    samples = data()[1]
+    ours = run(OcclusionMetric(ann_file=ann_file, classwise=True), samples)
+    theirs = run(CocoMetric(ann_file=ann_file, classwise=True), samples)
+    for name in CLASSES:
+        assert ours[f'occlusion/bbox_{name}_precision'] == pytest.approx(theirs[f'coco/{name}_precision'], abs=5.1e-4)
+
+
+def test_cumulative_rows_have_names_of_their_own(ann_file):
+    metric = OcclusionMetric(ann_file=ann_file, edges=[0, 0.5, 1], cumulative=True)
+    keys = [key for key in run(metric, data()[1]) if 'mAP_75' in key]
+    names = ['', '_from0', '_above0', '_from0.5']
+    assert keys == [f'occlusion/bbox_mAP_75{name}' for name in names]
+
+
+def test_any_option_of_the_evaluation(ann_file):
+    samples = data()[1]
+    plain = run(OcclusionMetric(ann_file=ann_file), samples)
+    binned = run(OcclusionMetric(ann_file=ann_file, definition='hybrid', bootstrap=5), samples)
+    assert binned.keys() == plain.keys()
+    assert binned['occlusion/bbox_mAP'] == plain['occlusion/bbox_mAP']
+
+
 def test_bad_ground_truth_is_found_before_training(tmp_path):
     path = tmp_path / 'gt.json'
     path.write_text(json.dumps(data()[0] | {'categories': []}))
@@ -142,7 +165,7 @@ def test_what_two_ranks_collect_is_evaluated_as_one(ann_file):
     assert metric.evaluate(size=len(samples)) == run(OcclusionMetric(ann_file=ann_file), samples)
 
 
-@pytest.mark.parametrize('argument', [dict(metric='proposal'), dict(edges=[0, 2])])
+@pytest.mark.parametrize('argument', [dict(metric='proposal'), dict(edges=[0, 0.5]), dict(definition='iou')])
 def test_bad_arguments(argument):
     with pytest.raises(ValueError, match='must'):
         OcclusionMetric(**argument)

@@ -4,29 +4,111 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pycocotools import mask as rle
+from scipy.stats import spearmanr
 
-from mmtied.evaluation import OcclusionBins, image_ratios, occlusion_ratio
+from mmtied.evaluation import (
+    OcclusionBins,
+    image_ratios,
+    instance_occlusion,
+    instance_ratios,
+    occlusion_ratio,
+)
 from mmtied.evaluation.coco_input import check_ground_truth, read_json
 
+SIZE = 30
 boxes = st.lists(st.tuples(*[st.integers(0, 12)] * 2, *[st.integers(0, 9)] * 2), min_size=1, max_size=8)
+seeds = st.integers(0, 2**32 - 1)
 
 
-def by_pixels(boxes) -> float:
-    """The definition on a raster, which is exact for whole pixels."""
-    masks = np.zeros((len(boxes), 30, 30), dtype=bool)
+def rasters(boxes) -> np.ndarray:
+    """Boxes on a raster, which is exact for whole pixels, (n, SIZE, SIZE)."""
+    masks = np.zeros((len(boxes), SIZE, SIZE), dtype=bool)
     for mask, (x, y, w, h) in zip(masks, boxes):
         mask[y : y + h, x : x + w] = True
-    total = masks.sum()
-    if not total:
-        return 0.0
-    covered = sum((mask & np.delete(masks, i, 0).any(0)).sum() for i, mask in enumerate(masks))
-    return covered / total
+    return masks
 
 
-@settings(max_examples=300, deadline=None)
+def blobs(seed: int) -> np.ndarray:
+    """Masks with holes and separate parts, some empty, (n, SIZE, SIZE)."""
+    rng = np.random.default_rng(seed)
+    masks = rng.random((rng.integers(1, 6), SIZE, SIZE)) < rng.choice([0.05, 0.5])
+    masks[:, :, rng.integers(0, SIZE) :] = False
+    return masks
+
+
+def encoded(masks: np.ndarray) -> list[dict]:
+    return rle.encode(np.asfortranarray(masks.transpose(1, 2, 0).astype(np.uint8)))
+
+
+def covered_pixels(masks: np.ndarray, covers: np.ndarray) -> np.ndarray:
+    """Pixels of each mask that are inside the cover of any other instance."""
+    return np.array([(mask & np.delete(covers, i, 0).any(0)).sum() for i, mask in enumerate(masks)])
+
+
+def by_pixels(masks: np.ndarray, definition: str) -> tuple[float, float]:
+    """The definitions, pixel by pixel: overlap, and what it is divided by."""
+    count = masks.sum(0)
+    if definition == 'covered':
+        return covered_pixels(masks, masks).sum(), masks.sum()
+    if definition == 'union':
+        return (count > 1).sum(), (count > 0).sum()
+    return sum((a & b).sum() for i, a in enumerate(masks) for b in masks[:i]), masks.sum()
+
+
+@settings(max_examples=200, deadline=None)
+@given(boxes, st.sampled_from(['covered', 'union', 'pairwise']))
+def test_boxes_equal_counting_pixels(boxes, definition):
+    overlap, total = by_pixels(rasters(boxes), definition)
+    ratio = occlusion_ratio(np.array(boxes), definition=definition)
+    assert ratio == pytest.approx(overlap / total if total else 0, abs=1e-12)
+    assert (ratio == 0) == (overlap == 0)
+
+
+@settings(max_examples=100, deadline=None)
+@given(seeds, st.sampled_from(['covered', 'union', 'pairwise']))
+def test_masks_equal_counting_pixels(seed, definition):
+    masks = blobs(seed)
+    overlap, total = by_pixels(masks, definition)
+    ratio = occlusion_ratio(masks=encoded(masks), definition=definition)
+    assert ratio == pytest.approx(overlap / total if total else 0, abs=1e-12)
+
+
+@settings(max_examples=100, deadline=None)
+@given(boxes, seeds)
+def test_hybrid_equals_counting_pixels(boxes, seed):
+    rng = np.random.default_rng(seed)
+    covers = rasters(boxes)
+    masks = covers & (rng.random(covers.shape) < 0.7)
+    pixels, areas = covered_pixels(masks, covers), masks.sum((1, 2))
+    ratio = occlusion_ratio(np.array(boxes), encoded(masks), 'hybrid')
+    assert ratio == pytest.approx(pixels.sum() / areas.sum() if areas.sum() else 0, abs=1e-12)
+    shares = instance_occlusion(np.array(boxes), encoded(masks), 'hybrid')
+    assert shares == pytest.approx(np.where(areas > 0, pixels / np.maximum(areas, 1), 0), abs=1e-12)
+
+
+@settings(max_examples=100, deadline=None)
 @given(boxes)
-def test_equals_counting_pixels(boxes):
-    assert occlusion_ratio(np.array(boxes)) == pytest.approx(by_pixels(boxes), abs=1e-12)
+def test_instances_equal_counting_pixels(boxes):
+    masks = rasters(boxes)
+    pixels, areas = covered_pixels(masks, masks), masks.sum((1, 2))
+    wanted = np.where(areas > 0, pixels / np.maximum(areas, 1), 0)
+    for shares in (instance_occlusion(np.array(boxes)), instance_occlusion(masks=encoded(masks))):
+        assert shares == pytest.approx(wanted, abs=1e-12)
+        assert ((shares == 0) == (wanted == 0)).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(boxes, seeds, st.sampled_from(['covered', 'union', 'pairwise']))
+def test_same_class_sums_over_the_classes(boxes, seed, definition):
+    classes = np.random.default_rng(seed).integers(0, 3, len(boxes))
+    parts = [by_pixels(rasters(np.array(boxes)[classes == value]), definition) for value in np.unique(classes)]
+    overlap, total = np.sum(parts, 0)
+    ratio = occlusion_ratio(np.array(boxes), definition=definition, classes=classes)
+    assert ratio == pytest.approx(overlap / total if total else 0, abs=1e-12)
+    shares = instance_occlusion(np.array(boxes), classes=classes)
+    for value in np.unique(classes):
+        assert shares[classes == value] == pytest.approx(instance_occlusion(np.array(boxes)[classes == value]))
 
 
 @settings(max_examples=100, deadline=None)
@@ -53,18 +135,34 @@ def test_cases(boxes, ratio):
     assert (occlusion_ratio(np.array(boxes)) == 0) == (ratio == 0)
 
 
-def test_no_box_has_no_ratio():
+def test_pairwise_may_exceed_one():
+    assert occlusion_ratio(np.array([[0, 0, 4, 4]] * 4), definition='pairwise') == 6 / 4
+
+
+def test_no_instance_has_no_ratio():
     assert np.isnan(occlusion_ratio(np.empty((0, 4))))
+    assert np.isnan(occlusion_ratio(masks=[]))
+    assert instance_occlusion(np.empty((0, 4))).shape == (0,)
 
 
-@pytest.mark.parametrize('boxes, named', [
-    ([[0, 0, 1]], r'shape \(1, 3\)'),
-    ([[0, 0, -1, 1]], 'negative'),
-    ([[0, 0, np.nan, 1]], 'finite'),
+@pytest.mark.parametrize('arguments, named', [
+    (dict(boxes=[[0, 0, 1]]), r'shape \(1, 3\)'),
+    (dict(boxes=[[0, 0, -1, 1]]), 'negative'),
+    (dict(boxes=[[0, 0, np.nan, 1]]), 'finite'),
+    (dict(boxes=[[0, 0, 1, 1]], definition='overlap'), "definition='overlap' must be one of"),
+    (dict(boxes=[[0, 0, 1, 1]], definition='hybrid'), 'needs both'),
+    (dict(boxes=[[0, 0, 1, 1]], masks=[{}]), 'needs either boxes or masks'),
+    (dict(), 'needs either boxes or masks'),
+    (dict(boxes=[[0, 0, 1, 1]], classes=[1, 2]), r'classes: shape \(2,\) must be \(1,\)'),
 ])  # fmt: skip
-def test_bad_boxes(boxes, named):
+def test_bad_arguments(arguments, named):
     with pytest.raises(ValueError, match=named):
-        occlusion_ratio(np.array(boxes))
+        occlusion_ratio(**arguments)
+
+
+def test_instances_know_no_union():
+    with pytest.raises(ValueError, match="definition='union' must be 'covered' or 'hybrid'"):
+        instance_occlusion([[0, 0, 1, 1]], definition='union')
 
 
 def test_many_boxes_take_little_memory():
@@ -77,7 +175,7 @@ def test_many_boxes_take_little_memory():
     assert occlusion_ratio(stairs) == pytest.approx((2 * 1999 * 3) / (2000 * 8))
 
 
-def test_image_ratios_leave_out_crowds():
+def test_crowds_are_left_out():
     annotations = [
         dict(image_id=7, category_id=1, bbox=[0, 0, 4, 4]),
         dict(image_id=7, category_id=2, bbox=[2, 0, 4, 4]),
@@ -87,30 +185,50 @@ def test_image_ratios_leave_out_crowds():
     data = dict(
         images=[dict(id=7), dict(id=3), dict(id=5)], categories=[dict(id=1), dict(id=2)], annotations=annotations
     )
-    ratios = image_ratios(check_ground_truth(data, 'gt', 'bbox'))  # in the order of the ids 3, 5, 7
+    truth = check_ground_truth(data, 'gt')
+    ratios = image_ratios(truth)  # in the order of the ids 3, 5, 7
     assert np.isnan(ratios[:2]).all()
     assert ratios[2] == 0.5
+    assert image_ratios(truth, same_class=True)[2] == 0
+    assert instance_ratios(truth).tolist()[:2] == [0.5, 0.5]
+    assert np.isnan(instance_ratios(truth)[2:]).all()
 
 
 @pytest.fixture
 def val2017(real_data):
     path = real_data('coco_val2017_boxes/instances_val2017_boxes.json')
-    return check_ground_truth(*read_json(path, ''), 'bbox')
+    return check_ground_truth(*read_json(path, ''))
 
 
-def test_coco_val2017(val2017):
-    ratios = image_ratios(val2017)
-    assert np.bincount(OcclusionBins().assign(ratios)).tolist() == [985, 1455, 1002, 789, 537, 184]
-    assert ratios.max() == pytest.approx(0.996, abs=5e-4)
+@pytest.mark.parametrize('definition, images, largest', [
+    ('covered', [2440, 1002, 789, 537, 184], 0.996),
+    ('union', [3157, 1022, 528, 190, 55], 0.991),
+    ('pairwise', [3288, 1100, 435, 103, 26], 1.38),
+])  # fmt: skip
+def test_coco_val2017(val2017, definition, images, largest):
+    ratios = image_ratios(val2017, definition)
+    assert np.bincount(OcclusionBins(zero_bin=False).assign(ratios)).tolist() == images
+    assert np.bincount(OcclusionBins().assign(ratios))[0] == 985
+    assert ratios.max() == pytest.approx(largest, abs=5e-3 if largest > 1 else 5e-4)
+
+
+def test_coco_masks(real_data):
+    path = real_data('cocoapi_val2014_100/instances_val2014_100.json')
+    truth = check_ground_truth(*read_json(path, ''), masks=True)
+    hybrid = image_ratios(truth, 'hybrid')
+    assert np.bincount(OcclusionBins(zero_bin=False).assign(hybrid)).tolist() == [54, 22, 11, 8, 5]
+    assert hybrid.max() == pytest.approx(0.945, abs=5e-4)
+    assert image_ratios(truth, region='segm').max() == pytest.approx(0.62, abs=5e-3)
 
 
 def test_agrees_with_human_labels(val2017, real_data):
     """Images that people call highly occluded have higher ratios than those that they call little occluded."""
     ratios = dict(zip((image['id'] for image in val2017.images), image_ratios(val2017)))
     labels, _ = read_json(real_data('coco_olac/occlusion_label_val.json'), '')
-    levels = {level: [] for level in ('low', 'mid', 'high')}
-    for file_stem, level in labels.items():
-        levels[level].append(ratios.get(int(file_stem), np.nan))
-    low, mid, high = (np.nanmean(levels[level]) for level in ('low', 'mid', 'high'))
-    assert low + 0.1 < mid
-    assert mid + 0.1 < high
+    pairs = [
+        (ratios[int(stem)], ('low', 'mid', 'high').index(level))
+        for stem, level in labels.items()
+        if int(stem) in ratios
+    ]
+    assert len(pairs) == 4952
+    assert 0.6 < spearmanr(*zip(*pairs)).statistic < 0.75

@@ -41,27 +41,101 @@ def test_table_and_files(files, tmp_path):
     ]
     assert content['bins'][1]['AP'] is None
     assert (tmp_path / 'out' / 'manifest.csv').read_text().splitlines() == ['image_id,ratio,bin', '1,0.0,0']
-    names = ['curve.png', 'manifest.csv', 'occlusion.json']
+    names = ['curve.pdf', 'curve.png', 'manifest.csv', 'occlusion.csv', 'occlusion.json', 'report.html']
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == names
 
 
-@pytest.mark.parametrize('spoil, sentence', [
+def test_two_detectors_in_one_call(files, tmp_path):
+    truth, found = files
+    other = tmp_path / 'other.json'
+    other.write_text(json.dumps([FOUND[0] | {'bbox': [0, 0, 4, 3]}]))
+    options = ['--names', 'A', 'B', '--bootstrap', 5, '--random-subsets', 5, '--per-class', '--quiet']
+    done = run(truth, found, other, *options, '--out-dir', tmp_path / 'out')
+    assert done.returncode == 0, done.stderr
+    assert 'B less A, on the same images' in done.stdout
+    assert done.stderr == ''
+    content = json.loads((tmp_path / 'out' / 'occlusion.json').read_text())
+    assert (content['all']['AP'], content['second']['all']['AP']) == (pytest.approx(1), pytest.approx(0.6))
+    assert content['difference']['all']['AP'] == pytest.approx(-0.4)
+
+
+@pytest.mark.parametrize('options, label', [
+    (['--centres', 0, 0.2, 0.4], '[0, .1)'),
+    (['--cumulative'], '≥ .2'),
+    (['--no-zero-bin'], '[0, .2)'),
+    (['--definition', 'pairwise'], '(pairwise, of boxes)'),
+    (['--same-class'], '(covered, of boxes of one class)'),
+    (['--per-instance'], 'by the occlusion ratio of the instance'),
+    (['--engine', 'pycocotools'], '100.0'),
+])  # fmt: skip
+def test_options(files, options, label):
+    done = run(*files, *options)
+    assert done.returncode == 0, done.stderr
+    assert label in done.stdout
+
+
+BOX = FOUND[0]
+BAD_INPUT = [
     (lambda truth, found: found.write_text('{"a":'), 'results.json: not valid json'),
+    (lambda truth, found: found.write_text('[' * 100_000), 'results.json: not valid json'),
+    (lambda truth, found: found.write_bytes(b'\xff\xfe'), 'results.json: not valid json'),
     (lambda truth, found: found.unlink(), 'results.json: cannot be read: No such file'),
     (lambda truth, found: truth.write_text('[]'), 'gt.json: a ground truth is a json object, found list'),
-    (lambda truth, found: found.write_text(json.dumps([FOUND[0] | {'image_id': 2}])), '[0]: image_id=2 is not among'),
-])  # fmt: skip
+    (lambda truth, found: found.write_text('{}'), 'results.json: results are a json list of detections, found dict'),
+    (lambda truth, found: found.write_text('[]'), 'results.json: holds no detection'),
+    (lambda truth, found: found.write_text(json.dumps([BOX | {'image_id': 2}])), '[0]: image_id=2 is not among'),
+    (lambda truth, found: found.write_text(json.dumps([BOX, BOX | {'category_id': 9}])), '[1]: category_id=9 is not'),
+    (lambda truth, found: found.write_text(json.dumps([BOX, {'image_id': 1}])), "[1] has no 'category_id'"),
+    (lambda truth, found: found.write_text(json.dumps([BOX | {'score': float('nan')}])), "[0]: 'score' is nan"),
+    (lambda truth, found: found.write_text(json.dumps([BOX | {'score': 2}])), '[0]: score=2 must lie in [0, 1]'),
+    (lambda truth, found: found.write_text(json.dumps([BOX | {'bbox': [0, 0, -1, 4]}])), 'must not be negative'),
+    (
+        lambda truth, found: found.write_text(json.dumps([BOX | {'bbox': [0, 0, 4]}])),
+        "'bbox' is [0.0, 0.0, 4.0], it must",
+    ),
+    (lambda truth, found: truth.write_text(json.dumps(TRUTH | {'categories': []})), "gt.json: 'categories' is empty"),
+    (lambda truth, found: truth.write_text(json.dumps(TRUTH | {'images': TRUTH['images'] * 2})), 'id 1 is given twice'),
+    (lambda truth, found: (found.unlink(), found.symlink_to(truth)), 'given twice, as ground truth and as results'),
+]
+
+
+@pytest.mark.parametrize('spoil, sentence', BAD_INPUT)
 def test_bad_input(files, tmp_path, spoil, sentence):
     spoil(*files)
     done = run(*files, '--out-dir', tmp_path / 'out')
     assert done.returncode == 2
     assert sentence in done.stderr
-    assert 'Traceback' not in done.stderr
     assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ''
     assert not (tmp_path / 'out').exists()
 
 
-def test_bad_edges(files):
-    done = run(*files, '--edges', 0, 0.5)
+def test_bad_masks(files, tmp_path):
+    truth, found = files
+    polygon = [[0, 0, 4, 0, 4, 4]]
+    truth.write_text(json.dumps(TRUTH | {'annotations': [TRUTH['annotations'][0] | {'segmentation': polygon}]}))
+    for code, sentence in (
+        ({'size': [4, 4], 'counts': [16]}, "[0]: 'segmentation' is of size [4, 4], the image is of height and width"),
+        ({'size': [9, 9], 'counts': 'zzz'}, "[0]: 'segmentation' has counts that do not add up"),
+    ):
+        found.write_text(json.dumps([BOX | {'segmentation': code}]))
+        done = run(truth, found, '--iou-type', 'segm')
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+        assert sentence in done.stderr
+
+
+@pytest.mark.parametrize('options, sentence', [
+    (['--edges', 0, 0.5], 'edges=(0.0, 0.5) must ascend from 0 to 1'),
+    (['--centres', 0.5], 'centres=[0.5] must be two or more'),
+    (['--definition', 'hybrid', '--region', 'bbox'], "region='bbox' must be one of (None,) for hybrid"),
+    (['--bootstrap', -1], 'bootstrap=-1 must be 0 or more'),
+    (['--names', 'a', 'b'], '--names: 2 names for 1 files'),
+    (['--image-dir', '.'], '--image-dir: pictures need an --out-dir'),
+    (['--image-dir', 'none', '--out-dir', 'none'], '--image-dir: none is no folder'),
+    (['--results', 'a', 'b'], 'give the file of one detector or of two, found 3'),
+])  # fmt: skip
+def test_bad_options(files, options, sentence):
+    done = run(*files, *options)
     assert done.returncode == 2
-    assert '--edges: edges=(0.0, 0.5) must ascend from 0 to 1' in done.stderr
+    assert sentence in done.stderr
+    assert 'Traceback' not in done.stderr

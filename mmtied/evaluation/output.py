@@ -1,0 +1,58 @@
+"""All files of an evaluation in one folder: scores, manifest, curves, pictures and the report."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tempfile
+from pathlib import Path
+
+from .curve import save_figure
+from .gallery import save_gallery
+from .report import save_report
+from .result import OcclusionComparison, OcclusionResult
+
+
+def save_all(
+    result: OcclusionResult | OcclusionComparison, folder: str | Path, image_dir: str | Path | None = None
+) -> list[Path]:
+    """Write everything beside the folder and move it in when it is complete, so that no half-written file is left.
+
+    Args:
+        result: What :func:`evaluate_occlusion` or :func:`compare_occlusion` returned.
+        folder: Made if it is missing. Files of an earlier evaluation are replaced.
+        image_dir: Folder of the ground truth's ``file_name``, for the galleries. Defaults to None: no galleries.
+
+    Returns:
+        The files.
+
+    Raises:
+        InputError: If an image is not in the folder or cannot be read; nothing is written then.
+    """
+    folder = Path(folder)
+    folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f'.{folder.name}.', dir=folder.absolute().parent) as staging:
+        _fill(Path(staging), result, image_dir)
+        folder.mkdir(exist_ok=True)
+        return [file.replace(folder / file.name) for file in sorted(Path(staging).iterdir())]
+
+
+def _fill(folder: Path, result: OcclusionResult | OcclusionComparison, image_dir: str | Path | None) -> None:
+    content = json.dumps(result.to_dict(), indent=1, allow_nan=False, ensure_ascii=False)
+    (folder / 'occlusion.json').write_text(content, encoding='utf-8')
+    records = result.records()
+    _table(folder / 'occlusion.csv', list(records[0]), [record.values() for record in records])
+    _table(folder / 'manifest.csv', ['image_id', 'ratio', 'bin'], result.manifest())
+    figure = result.plot()
+    for suffix in ('png', 'pdf'):
+        save_figure(figure, folder / f'curve.{suffix}')
+    if image_dir:
+        save_gallery(result.models[0], image_dir, folder / 'gallery.png')
+    save_report(result, folder / 'report.html', image_dir)
+
+
+def _table(path: Path, columns: list[str], rows) -> None:
+    with path.open('w', newline='', encoding='utf-8') as file:
+        table = csv.writer(file)
+        table.writerow(columns)
+        table.writerows(rows)

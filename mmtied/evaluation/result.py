@@ -1,0 +1,277 @@
+"""What an evaluation by occlusion returns: scores per bin, of one detector or of two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .accumulate import ClassScores
+from .coco_input import Detections, GroundTruth
+from .errors import Errors
+from .settings import OcclusionSettings
+from .table import Table, class_table, difference_table, error_table, score_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+FEW_IMAGES = 50
+BOUNDED = ('covered', 'union', 'hybrid')  # definitions whose ratio is 1 at most
+
+
+@dataclass(frozen=True)
+class BinScores:
+    """The scores of one bin, between 0 and 1; AP is averaged over IoU .50:.95. NaN where there is no ground truth.
+
+    Attributes:
+        label: The bin, such as '[.2, .4)'.
+        lower, upper: Its edges; None for the rows that are no bin.
+        images, instances, classes: How many it holds; crowd regions are no instances.
+        AP, AP50, AP75, AR: At 100 detections an image, over all sizes.
+        errors: What went wrong; None for a row without images.
+        interval: AP and the others -> 95% interval of the image bootstrap; empty without one.
+        random: AP and the others -> lower end, mean and upper end (95%) of random image subsets as large as the bin;
+            empty without them.
+        per_class: Class -> its scores, for the classes that have an instance; empty unless asked for.
+    """
+
+    label: str
+    lower: float | None
+    upper: float | None
+    images: int
+    instances: int
+    classes: int
+    AP: float
+    AP50: float
+    AP75: float
+    AR: float
+    errors: Errors | None = None
+    interval: dict[str, tuple[float, float]] = field(default_factory=dict)
+    random: dict[str, tuple[float, float, float]] = field(default_factory=dict)
+    per_class: dict[str, ClassScores] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row as json content: None for NaN."""
+        return _without_nan(asdict(self))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Second detector less first, on the same images of a bin.
+
+    Attributes:
+        label, lower, upper: As of the bin.
+        AP, AP50, AP75, AR: Differences of the scores.
+        interval: AP and the others -> 95% interval of the difference on the same bootstrap samples; empty without.
+    """
+
+    label: str
+    lower: float | None
+    upper: float | None
+    AP: float
+    AP50: float
+    AP75: float
+    AR: float
+    interval: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row as json content: None for NaN."""
+        return _without_nan(asdict(self))
+
+
+@dataclass(frozen=True)
+class OcclusionResult:
+    """Scores per occlusion bin; ``print`` shows them as a table.
+
+    Attributes:
+        all: The scores of the whole set, those of an ordinary COCO evaluation.
+        bins: The scores of each bin.
+        unassigned: The row of the images without instances, which have no occlusion ratio.
+        settings: What was evaluated how.
+        name: Of the detector.
+        ratios: Occlusion ratio of each image in the order of the ids, (images,); NaN without instances.
+        image_bins: Place of each image's bin, (images,); -1 without instances.
+        instance_ratios: Occlusion of each annotation, (annotations,), NaN for crowds; None unless binned per instance.
+        ground_truth, detections: What was evaluated.
+    """
+
+    all: BinScores
+    bins: list[BinScores]
+    unassigned: BinScores
+    settings: OcclusionSettings
+    name: str
+    ratios: np.ndarray = field(repr=False, compare=False)
+    image_bins: np.ndarray = field(repr=False, compare=False)
+    instance_ratios: np.ndarray | None = field(repr=False, compare=False)
+    ground_truth: GroundTruth = field(repr=False, compare=False)
+    detections: Detections = field(repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return scores and settings as json content."""
+        return {
+            'all': self.all.to_dict(),
+            'bins': [row.to_dict() for row in self.bins],
+            'unassigned': self.unassigned.to_dict(),
+            'settings': self.settings.to_dict(),
+            'name': self.name,
+            'remarks': self.remarks(),
+        }
+
+    @property
+    def models(self) -> list[OcclusionResult]:
+        """The results of each detector: this one."""
+        return [self]
+
+    def rows(self) -> list[BinScores]:
+        """Return all rows: the whole set, the bins, and the images without instances if there are any."""
+        return [self.all, *self.bins, *([self.unassigned] if self.unassigned.images else [])]
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return one flat record for each row, and behind it one for each of its classes; None for NaN."""
+        records = []
+        for row in self.rows():
+            content = row.to_dict()
+            record = {'model': self.name, 'bin': content.pop('label'), 'class': None}
+            nested = {key: content.pop(key) for key in ('errors', 'interval', 'random', 'per_class')}
+            record |= content | (nested['errors'] or {})
+            for score, (low, high) in nested['interval'].items():
+                record |= {f'{score}_low': low, f'{score}_high': high}
+            for score, (low, mean, high) in nested['random'].items():
+                record |= {f'{score}_random_low': low, f'{score}_random_mean': mean, f'{score}_random_high': high}
+            records.append(record)
+            for name, scores in nested['per_class'].items():
+                records.append({'model': self.name, 'bin': row.label, 'class': name} | scores)
+        return _filled(records)
+
+    def to_pandas(self) -> DataFrame:
+        """Return the records as a table; needs pandas."""
+        from pandas import DataFrame
+
+        return DataFrame(self.records())
+
+    def plot(self) -> Figure:
+        """Return the curves of AP and AP75 over the bins, of each detector; needs matplotlib."""
+        from .curve import draw_curves
+
+        return draw_curves(self.models)
+
+    def manifest(self) -> Iterator[tuple[Any, float | None, str]]:
+        """Yield image id, occlusion ratio (None without instances) and label of the bin, for every image.
+
+        Where the bins overlap (cumulative rows), the label is that of the highest.
+        """
+        labels = [*(row.label for row in self.bins), self.unassigned.label]  # -1 is the last
+        for image, ratio, place in zip(self.ground_truth.images, self.ratios.tolist(), self.image_bins):
+            yield image['id'], None if ratio != ratio else ratio, labels[place]
+
+    def remarks(self) -> list[str]:
+        """Say in words what was left out, which edges are out of reach, and which bins are empty or too small."""
+        settings, truth = self.settings, self.ground_truth
+        what, ratios = ('image', self.ratios)
+        if settings.per_instance:
+            what, ratios = ('instance', self.instance_ratios)
+        ratios = ratios[~np.isnan(ratios)]
+        remarks = []
+        if truth.orphans:
+            remarks.append(f'{truth.orphans} annotations belong to no listed image and are left out.')
+        if truth.iscrowd.any():
+            remarks.append(f'{truth.iscrowd.sum()} crowd regions are no instances and do not occlude.')
+        last = settings.bins.edges[-1]
+        if settings.definition in BOUNDED and last > 1:
+            remarks.append(f'No {what} can reach an edge above 1: `{settings.definition}` is 1 at most.')
+        beyond = ratios[ratios > last]
+        if beyond.size:
+            remarks.append(
+                f'{beyond.size} {what}s lie above {last:g}, up to {beyond.max():.2f}; the last bin holds them.'
+            )
+        held = {row.label: row.instances if settings.per_instance else row.images for row in self.bins}
+        empty = [label for label, count in held.items() if not count]
+        if empty and ratios.size:
+            remarks.append(f'No {what} falls into {", ".join(empty)}: the largest ratio is {ratios.max():.3g}.')
+        few = [f'{row.label} ({row.images})' for row in self.bins if 0 < row.images < FEW_IMAGES]
+        if few:
+            remarks.append(
+                f'Fewer than {FEW_IMAGES} images in {", ".join(few)}: interpolated AP rises as a bin gets small, so '
+                'compare two detectors on one bin, not one detector across bins.'
+            )
+        if settings.per_instance:
+            remarks.append('Detections that match no instance have no occlusion: they count as false in every bin.')
+        return remarks
+
+    def tables(self) -> list[Table]:
+        """Return scores, errors and, where they were asked for, classes as tables of text."""
+        return [score_table(self), error_table(self), *([class_table(self)] if self.settings.per_class else [])]
+
+    def __str__(self) -> str:
+        return '\n\n'.join([*map(str, self.tables()), '\n'.join(self.remarks())])
+
+
+@dataclass(frozen=True)
+class OcclusionComparison:
+    """Two detectors on the same ground truth; ``print`` shows both tables and the differences.
+
+    Attributes:
+        first, second: Their results.
+        all: Difference on the whole set.
+        bins: Difference on each bin.
+    """
+
+    first: OcclusionResult
+    second: OcclusionResult
+    all: Difference
+    bins: list[Difference]
+
+    @property
+    def models(self) -> list[OcclusionResult]:
+        """The results of each detector."""
+        return [self.first, self.second]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return json content: the first detector's as of a single one, beside it the second's and the differences."""
+        difference = {'all': self.all.to_dict(), 'bins': [row.to_dict() for row in self.bins]}
+        return self.first.to_dict() | {'second': self.second.to_dict(), 'difference': difference}
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the records of both, and of the differences as a third model."""
+        records = [*self.first.records(), *self.second.records()]
+        for row in (self.all, *self.bins):
+            content = row.to_dict()
+            record = {'model': 'difference', 'bin': content.pop('label')}
+            for score, (low, high) in content.pop('interval').items():
+                record |= {f'{score}_low': low, f'{score}_high': high}
+            records.append(record | content)
+        return _filled(records)
+
+    to_pandas = OcclusionResult.to_pandas
+    plot = OcclusionResult.plot
+
+    def manifest(self) -> Iterator[tuple[Any, float | None, str]]:
+        """As of each of the two."""
+        return self.first.manifest()
+
+    def remarks(self) -> list[str]:
+        """As of each of the two."""
+        return self.first.remarks()
+
+    def tables(self) -> list[Table]:
+        """Return the tables of both, and the differences before them."""
+        return [difference_table(self), *self.first.tables(), *self.second.tables()]
+
+    __str__ = OcclusionResult.__str__
+
+
+def _filled(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the records with all columns that any of them has."""
+    columns = dict.fromkeys(key for record in records for key in record)
+    return [columns | record for record in records]
+
+
+def _without_nan(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _without_nan(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_without_nan(value) for value in content]
+    return None if content != content else content

@@ -1,0 +1,90 @@
+"""Resampling: seeded, paired, of the right size, and as wide as the scores of other draws say."""
+
+import numpy as np
+import pytest
+from made_up import made_up
+
+from mmtied.evaluation import evaluate_occlusion
+from mmtied.evaluation.accumulate import Accumulator
+from mmtied.evaluation.coco_input import check_ground_truth, check_results
+from mmtied.evaluation.engine import HotcocoEngine
+from mmtied.evaluation.resample import bootstrap, interval, middle, random_subsets
+
+
+def accumulator(seed: int = 0, images: int = 40) -> Accumulator:
+    truth, found = made_up(seed, images)
+    truth = check_ground_truth(truth, 'truth')
+    found = check_results(found, 'found', truth, 'bbox')
+    return Accumulator(truth, found, *HotcocoEngine(truth, found, 'bbox').matches())
+
+
+def test_bootstrap_draws_from_the_images_alone():
+    model, images = accumulator(), np.arange(5, 25)
+    samples = bootstrap([model], images, 30, (1,), 'test')
+    assert samples.shape == (30, 1, 4)
+    for i in (0, 29):
+        drawn = np.random.default_rng([1, i]).integers(0, 20, 20)
+        weights = np.bincount(images[drawn], minlength=40)
+        assert samples[i, 0] == pytest.approx(model.scores(weights), abs=1e-12)
+
+
+def test_detectors_are_scored_on_the_same_samples():
+    model = accumulator()
+    samples = bootstrap([model, model], np.arange(40), 20, (0,), 'test')
+    assert (samples[:, 0] == samples[:, 1]).all()
+    assert samples[:, 0].std(0).min() > 0
+
+
+def test_subsets_are_drawn_without_replacement():
+    model, pool = accumulator(), np.arange(30)
+    assert random_subsets(model, pool, 30, 5, (0,), 'test') == pytest.approx(
+        np.array([model.scores((np.arange(40) < 30).astype(int))] * 5), abs=1e-12
+    )
+    few = random_subsets(model, pool, 8, 30, (0,), 'test')
+    assert few.std(0).min() > 0
+
+
+def test_seed_decides_all():
+    truth, found = made_up()
+    options = dict(bootstrap=15, random_subsets=15)
+    first, again, other = (evaluate_occlusion(truth, found, **options, seed=seed) for seed in (4, 4, 5))
+    assert first.to_dict() == again.to_dict()
+    for kind in ('interval', 'random'):
+        assert getattr(first.bins[1], kind) != getattr(other.bins[1], kind)
+
+
+def test_middle_and_interval():
+    samples = np.append(np.arange(1001.0), np.nan)
+    assert middle(samples) == pytest.approx((25, 975))
+    assert interval(samples, 300.0) == pytest.approx((-175, 775))
+    assert np.isnan(middle(np.array([np.nan]))).all()
+    assert np.isnan(interval(np.array([np.nan]), np.nan)).all()
+
+
+def test_what_has_intervals_and_bands():
+    truth, found = made_up()
+    result = evaluate_occlusion(truth, found, bootstrap=15, random_subsets=15)
+    assert result.all.interval
+    assert not result.all.random
+    assert not result.unassigned.interval
+    for row in result.bins:
+        assert bool(row.interval) == (row.images > 1)
+        assert bool(row.random) == (row.images > 0)
+        for low, high in row.interval.values():
+            assert 0 <= low <= high <= 1
+        for low, mean, high in row.random.values():
+            assert 0 <= low <= mean <= high <= 1
+
+
+def test_intervals_are_as_wide_as_the_spread_of_other_draws():
+    """Sets of 60 images, drawn from 600: the bootstrap of one knows how far the AP of the others spreads."""
+    model = accumulator(images=600)
+    rng = np.random.default_rng(0)
+    scores, widths = [], []
+    for i in range(40):
+        images = rng.choice(600, 60, replace=False)
+        weights = np.bincount(images, minlength=600)
+        scores.append(model.scores(weights)[0])
+        low, high = interval(bootstrap([model], images, 60, (i,), 'test')[:, 0, 0], scores[-1])
+        widths.append(high - low)
+    assert 0.6 < np.mean(widths) / (2 * 1.96 * np.std(scores)) < 1.6
