@@ -21,9 +21,9 @@ demo: env  ## make occluded scenes, train a small tied Mask R-CNN, evaluate it b
 	MMTIED_SHAPES=$(DEMO)/data $(RUN) tools/test.py $(DEMO_CONFIG) $(DEMO)/train/epoch_8.pth --work-dir $(DEMO)/test \
 		--cfg-options test_evaluator.outfile_prefix=$(DEMO)/results
 	$(RUN) tools/occlusion_eval.py $(DEMO)/data/instances_val.json $(DEMO)/results.segm.json --iou-type segm \
-		--image-dir $(DEMO)/data/val --out-dir $(DEMO)
+		--bootstrap 200 --random-subsets 200 --image-dir $(DEMO)/data/val --out-dir $(DEMO)
 	@echo
-	@echo "Look at $(DEMO)/curve.png and at the detections in $(DEMO)/gallery.png; all scores are in $(DEMO)/occlusion.json."
+	@echo "Look at $(DEMO)/report.html in a browser, or at curve.png and gallery.png beside it; occlusion.json has all scores."
 	@echo "Next, with COCO in data/coco, on a GPU:"
 	@echo "  $(RUN) tools/train.py configs/mask_rcnn/mask-rcnn_tiedr50-4s32w_fpn_2x_coco.py"
 

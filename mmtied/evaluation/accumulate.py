@@ -45,6 +45,11 @@ class Accumulator:
         # As the reference API breaks ties of score: by image, then by place in the file.
         kept = np.flatnonzero(counted.any(0))
         order = kept[np.lexsort((found.image[kept], -found.score[kept], found.category[kept]))]
+        # Behind the last match of a class, no detection changes a score.
+        hits = np.flatnonzero(matched[:, order].any(0))
+        last = np.full(len(truth.categories), -1)
+        np.maximum.at(last, found.category[order[hits]], hits)
+        order = order[np.arange(len(order)) <= last[found.category[order]]]
         self.images = len(truth.images)
         self.classes = len(truth.categories)
         self.names = [category['name'] for category in truth.categories]

@@ -8,6 +8,7 @@ score, annotations by none, and both engines get the same columns.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ class _Detection(msgspec.Struct, gc=False):
     image_id: int | str
     category_id: int | str
     score: float
-    bbox: list[float] | None = None
+    bbox: tuple[float, float, float, float] | None = None
     segmentation: msgspec.Raw = msgspec.Raw()
 
 
@@ -234,13 +235,20 @@ def _order(entry: dict) -> tuple:
 
 
 def _places(entries: list, key: str, where: str, known: list[dict]) -> np.ndarray:
-    """Return the place among the known that each entry refers to, -1 where there is none."""
+    """Return the place among the known, in the order of their ids, of what each entry refers to; -1 for none."""
+    values = _values(entries, key, where)
+    ids = [entry['id'] for entry in known]
+    if set(map(type, values)) | set(map(type, ids)) == {int}:
+        with contextlib.suppress(OverflowError):  # beyond 64 bits
+            ids, wanted = (np.array(part, dtype=np.int64) for part in (ids, values))
+            places = np.searchsorted(ids, wanted).clip(max=len(ids) - 1)
+            return np.where(ids[places] == wanted, places, -1)
     places = {entry['id']: i for i, entry in enumerate(known)}
     try:
-        return np.array([places.get(value, -1) for value in _values(entries, key, where)], dtype=np.int64)
+        return np.array([places.get(value, -1) for value in values], dtype=np.int64)
     except TypeError:
-        i = next(i for i, entry in enumerate(entries) if not isinstance(entry[key], Hashable))
-        raise InputError(f"{where}[{i}]: '{key}' is {str(entries[i][key])[:80]}, it must be an id") from None
+        i = next(i for i, value in enumerate(values) if not isinstance(value, Hashable))
+        raise InputError(f"{where}[{i}]: '{key}' is {str(values[i])[:80]}, it must be an id") from None
 
 
 def _check_known(places: np.ndarray, rows: np.ndarray, entries: list, key: str, where: str, what: str) -> None:

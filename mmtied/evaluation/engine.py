@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import hotcoco
 import numpy as np
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
+from tqdm import tqdm
 
 from .coco_input import Detections, GroundTruth
 
@@ -31,10 +31,18 @@ class HotcocoEngine:
         truth, found: What ``coco_input`` has checked.
         iou_type: 'bbox' or 'segm'.
         ignored: Annotations that do not count, (n,) bool: neither they nor what matches them. Defaults to none.
+        quiet: Whether to show no progress bar. Defaults to True.
     """
 
-    def __init__(self, truth: GroundTruth, found: Detections, iou_type: str, ignored: np.ndarray | None = None) -> None:
-        self.detections = len(found.score)
+    def __init__(
+        self,
+        truth: GroundTruth,
+        found: Detections,
+        iou_type: str,
+        ignored: np.ndarray | None = None,
+        quiet: bool = True,
+    ) -> None:
+        self.detections, self.quiet = len(found.score), quiet
         self.evaluation = hotcoco_evaluation(truth, found, iou_type, ignored)
         # One range of areas and one limit of detections: no other score is read.
         params = self.evaluation.params
@@ -50,7 +58,6 @@ class HotcocoEngine:
         Returns:
             Scores of each part, between 0 and 1; NaN where a part has no ground truth.
         """
-        self.evaluation.accumulate()
         slices = self.evaluation.slice_by({str(i): (part + 1).tolist() for i, part in enumerate(parts)})
         names = dict(zip(SCORES, ('AP', 'AP50', 'AP75', 'AR100')))
         return [{key: _score(slices[str(i)][name]) for key, name in names.items()} for i in range(len(parts))]
@@ -58,11 +65,12 @@ class HotcocoEngine:
     def matches(self) -> tuple[np.ndarray, np.ndarray]:
         """Return which detections matched an instance, and which count at all, both (thresholds, detections) bool.
 
-        What matches a crowd or an ignored instance does not count, nor what is beyond 100 detections an image.
+        What matches a crowd or an ignored instance does not count, nor what is beyond 100 detections of a class.
         """
         matched = np.zeros((len(IOU_THRESHOLDS), self.detections), dtype=bool)
         counted = matched.copy()
-        for i, threshold in enumerate(IOU_THRESHOLDS):
+        bar = tqdm(IOU_THRESHOLDS, 'matches', disable=self.quiet, delay=1, leave=False, unit='threshold')
+        for i, threshold in enumerate(bar):
             # No score reaches 2: the search for wrong labels, which takes time, is spared.
             diagnosis = self.evaluation.image_diagnostics(iou_thr=threshold, score_thr=2.0)
             for array, key in ((counted, 'dt_status'), (matched, 'dt_match')):
@@ -73,7 +81,18 @@ class HotcocoEngine:
 class PycocotoolsEngine:
     """pycocotools, the reference API: slower. The arguments and methods are those of :class:`HotcocoEngine`."""
 
-    def __init__(self, truth: GroundTruth, found: Detections, iou_type: str, ignored: np.ndarray | None = None) -> None:
+    def __init__(
+        self,
+        truth: GroundTruth,
+        found: Detections,
+        iou_type: str,
+        ignored: np.ndarray | None = None,
+        quiet: bool = True,
+    ) -> None:
+        # Imported where it is used: it brings in the network libraries of its downloader.
+        from pycocotools.coco import COCO
+        from pycocotools.cocoeval import COCOeval
+
         self.detections = len(found.score)
         shape = {'segmentation': found.segmentation} if iou_type == 'segm' else {'bbox': found.bbox.tolist()}
         # Of a detection's area only the sign counts, and masks have no negative one.
@@ -98,7 +117,13 @@ class PycocotoolsEngine:
             for api in apis:
                 api.createIndex()
             self.evaluation = COCOeval(*apis, iou_type)
-            self.evaluation.evaluate()
+            params = self.evaluation.params
+            # IoUs of each image and class, then matches in each range of areas.
+            steps = len(params.imgIds) * len(params.catIds) * (1 + len(params.areaRng))
+            with tqdm(desc='pycocotools', total=steps, disable=quiet, delay=1, leave=False) as bar:
+                for name in ('computeIoU', 'evaluateImg'):
+                    setattr(self.evaluation, name, _counted(getattr(self.evaluation, name), bar))
+                self.evaluation.evaluate()
         params = self.evaluation.params
         evaluated = np.array(self.evaluation.evalImgs, dtype=object)
         self.evaluated = evaluated.reshape(len(params.catIds), len(params.areaRng), len(params.imgIds))
@@ -150,6 +175,16 @@ def hotcoco_evaluation(
     rows = np.column_stack([found.image + 1, boxes, found.score, found.category + 1])
     dt = gt.load_res(rows, segmentation=found.segmentation if masks else None)
     return hotcoco.COCOeval(gt, dt, iou_type)
+
+
+def _counted(function: Callable, bar: tqdm) -> Callable:
+    """Return the function, which moves the bar on with each call."""
+
+    def counted(*args: Any) -> Any:
+        bar.update()
+        return function(*args)
+
+    return counted
 
 
 def _numbered(entries: Sequence[dict]) -> list[dict]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from hotcoco.primitives import bbox_iou, mask_iou
+from hotcoco.primitives import mask_iou
 
 from .coco_input import Detections, GroundTruth
 from .engine import hotcoco_evaluation
@@ -14,6 +14,7 @@ from .masks import to_rle
 
 MATCH_IOU = 0.5
 PARTIAL_IOU = 0.1
+KINDS = ('Cls', 'Loc', 'Both', 'Dupe', 'Bkg', 'Miss')  # as hotcoco names them; all but the last are false positives
 
 
 @dataclass(frozen=True)
@@ -58,51 +59,66 @@ def count_errors(
     partial = _hit_in_part(truth, found, iou_type)
     evaluation = hotcoco_evaluation(truth, found, iou_type, ignored)
     evaluation.params.iou_thrs = [MATCH_IOU]
-    errors: list[Errors | None] = []
-    for part in parts:
-        if not len(part):
-            errors.append(None)
-            continue
-        evaluation.params.img_ids = (part + 1).tolist()
+    # Counts add up: images of the same parts are counted together, and once.
+    member = np.zeros((len(truth.images), len(parts)), dtype=bool)
+    for i, part in enumerate(parts):
+        member[part, i] = True
+    groups, group_of = np.unique(member, axis=0, return_inverse=True)
+    counts = np.zeros((len(groups), len(KINDS)), dtype=np.int64)
+    for i in range(len(groups)):
+        evaluation.params.img_ids = (np.flatnonzero(group_of == i) + 1).tolist()
         evaluation.evaluate()
-        counts = evaluation.tide_errors(MATCH_IOU, PARTIAL_IOU)['counts']
-        inside = np.zeros(len(truth.images), dtype=bool)
-        inside[part] = True
-        of_part = partial[instances & inside[truth.image]]
+        of_group = evaluation.tide_errors(MATCH_IOU, PARTIAL_IOU)['counts']
+        counts[i] = [of_group[kind] for kind in KINDS]
+    errors: list[Errors | None] = []
+    for i, of_part in enumerate(groups.T.astype(np.int64) @ counts):
+        kinds = dict(zip(KINDS, of_part.tolist()))
+        missed = kinds.pop('Miss')
+        hits = partial[instances & member[truth.image, i]]
         errors.append(
             Errors(
-                false_positives=(sum(counts.values()) - counts['Miss']) / len(part),
-                duplicates=counts['Dupe'],
-                localisation=counts['Loc'],
-                missed=counts['Miss'],
-                partial=float(of_part.mean()) if of_part.size else float('nan'),
+                false_positives=sum(kinds.values()) / len(parts[i]),
+                duplicates=kinds['Dupe'],
+                localisation=kinds['Loc'],
+                missed=missed,
+                partial=float(hits.mean()) if hits.size else float('nan'),
             )
+            if len(parts[i])
+            else None
         )
     return errors
 
 
 def _hit_in_part(truth: GroundTruth, found: Detections, iou_type: str) -> np.ndarray:
     """Which instances have a detection of their class with an IoU from .1 to .5 and none above, (n,) bool."""
-    best = np.zeros(len(truth.image))
+    instances = np.flatnonzero(~truth.iscrowd)
+    # An instance's candidates are the detections of its image and class: neighbours in this order.
     groups = [entries.image * len(truth.categories) + entries.category for entries in (truth, found)]
-    order = [np.argsort(group, kind='stable') for group in groups]
-    for group in np.intersect1d(*groups):
-        rows, detected = (
-            order_[slice(*np.searchsorted(group_, [group, group + 1], sorter=order_))]
-            for group_, order_ in zip(groups, order)
-        )
-        rows = rows[~truth.iscrowd[rows]]
-        if len(rows):
-            no_crowd = [False] * len(rows)
-            if iou_type == 'segm':
-                image = truth.images[truth.image[rows[0]]]
-                masks = [[to_rle(entries.segmentation[row], image) for row in part]
-                         for entries, part in ((found, detected), (truth, rows))]  # fmt: skip
-                ious = mask_iou(*masks, no_crowd)
-            else:
-                ious = bbox_iou(found.bbox[detected], truth.bbox[rows], no_crowd)
-            best[rows] = ious.max(0)
+    order = np.argsort(groups[1], kind='stable')
+    begin, end = (np.searchsorted(groups[1], groups[0][instances], side, sorter=order) for side in ('left', 'right'))
+    best = np.zeros(len(truth.image))
+    hit = end > begin
+    instances, begin, counts = instances[hit], begin[hit], (end - begin)[hit]
+    if iou_type == 'segm':
+        for row, first, count in zip(instances, begin, counts):
+            image = truth.images[truth.image[row]]
+            candidates = [to_rle(found.segmentation[k], image) for k in order[first : first + count]]
+            best[row] = mask_iou(candidates, [to_rle(truth.segmentation[row], image)], [False]).max()
+    elif len(instances):
+        starts = np.cumsum(counts) - counts
+        pairs = order[np.repeat(begin - starts, counts) + np.arange(counts.sum())]
+        ious = _paired_iou(np.repeat(truth.bbox[instances], counts, axis=0), found.bbox[pairs])
+        best[instances] = np.maximum.reduceat(ious, starts)
     return (best >= PARTIAL_IOU) & (best < MATCH_IOU)
+
+
+def _paired_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The IoU of each pair of boxes (n, 4), (n,); 0 where they do not meet."""
+    low = np.maximum(first[:, :2], second[:, :2])
+    high = np.minimum(first[:, :2] + first[:, 2:], second[:, :2] + second[:, 2:])
+    common = (high - low).clip(0).prod(1)
+    union = first[:, 2:].prod(1) + second[:, 2:].prod(1) - common
+    return np.divide(common, union, out=np.zeros(len(common)), where=common > 0)
 
 
 def image_f1(truth: GroundTruth, found: Detections, iou_type: str, score_thr: float) -> np.ndarray:

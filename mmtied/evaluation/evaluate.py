@@ -124,7 +124,7 @@ def _evaluate(
     if settings.per_instance:
         shares = instance_ratios(truth, settings.definition, settings.region, settings.same_class, quiet)
     rows = _rows(truth, settings, image_bins, shares)
-    measured = [_measure(truth, found, rows, settings) for found in models]
+    measured = [_measure(truth, found, rows, settings, quiet) for found in models]
 
     samples: list[np.ndarray | None] = []
     bands: list[list[dict]] = [[{} for _ in rows] for _ in models]
@@ -199,14 +199,14 @@ def _rows(
 
 
 def _measure(
-    truth: GroundTruth, found: Detections, rows: Sequence[_Row], settings: OcclusionSettings
+    truth: GroundTruth, found: Detections, rows: Sequence[_Row], settings: OcclusionSettings, quiet: bool
 ) -> tuple[list[dict], list[Errors | None], list[Accumulator | None]]:
     """Return scores, errors and, where something is to be resampled, the matches of each row."""
     measured: list[tuple] = [()] * len(rows)
     together = [i for i, row in enumerate(rows) if row.ignored is None]
     for group in (together, *([i] for i, row in enumerate(rows) if row.ignored is not None)):
         parts, ignored = [rows[i].images for i in group], rows[group[0]].ignored
-        engine = ENGINES[settings.engine](truth, found, settings.iou_type, ignored)
+        engine = ENGINES[settings.engine](truth, found, settings.iou_type, ignored, quiet)
         scores = engine.scores(parts)
         errors = count_errors(truth, found, settings.iou_type, parts, settings.score_thr, ignored)
         accumulator = None

@@ -229,7 +229,8 @@ class _Boxes:
         """Widths of the columns and heights of the rows that each box spans, and the number of boxes on each cell."""
         spans = []
         for axis in (0, 1):
-            cuts = np.unique(np.concatenate([self.low[:, axis], self.high[:, axis]]))
+            # Equal cuts make cells without width, which count for nothing.
+            cuts = np.sort(np.concatenate([self.low[:, axis], self.high[:, axis]]))
             spanned = (self.low[:, axis, None] <= cuts[:-1]) & (cuts[:-1] < self.high[:, axis, None])
             spans.append((spanned, spanned * np.diff(cuts)))
         (columns, widths), (rows, heights) = spans

@@ -57,20 +57,19 @@ def test_checkpoint_is_tested_and_its_results_evaluated(folder, trained):
         *('--show-dir', 'pictures', '--cfg-options', f'test_evaluator.outfile_prefix={results}'),
     )
     assert 'occlusion/segm_mAP' in log
-    assert (folder / 'out.pkl').exists()
     assert len(list(test_dir.rglob('pictures/*.jpg'))) == 6
     (scores,) = test_dir.rglob('*/*.json')
     logged = json.loads(scores.read_text())
     result = evaluate_occlusion(folder / 'data/instances_val.json', f'{results}.segm.json', 'segm')
     assert logged['occlusion/segm_mAP'] == result.all.AP
+    from_pickle = evaluate_occlusion(folder / 'data/instances_val.json', folder / 'out.pkl', 'segm')
+    assert from_pickle.all.to_dict() == result.all.to_dict()
     log = run(
         *(folder, ROOT / 'tools/occlusion_eval.py', 'data/instances_val.json', f'{results}.segm.json'),
         *('--iou-type', 'segm', '--out-dir', folder / 'report', '--image-dir', folder / 'data/val'),
     )
     assert str(result) in log
-    assert sorted(path.name for path in (folder / 'report').iterdir()) == [
-        *('curve.png', 'gallery.png', 'manifest.csv', 'occlusion.json'),
-    ]
+    assert {'gallery.png', 'report.html', 'occlusion.json'} <= {path.name for path in (folder / 'report').iterdir()}
 
 
 def test_training_resumes(folder, trained):
