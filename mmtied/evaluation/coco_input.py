@@ -22,6 +22,9 @@ import numpy as np
 
 from .masks import wrong_counts
 
+LARGEST = 30_000  # width or height of an image with masks: the libraries count its pixels in 32 bits
+FARTHEST = 1_000_000  # pixels of a coordinate: beyond, the libraries fail on memory or overflow
+
 
 class InputError(ValueError):
     """The user's input is wrong. The message is one sentence that names the file and the offending entry."""
@@ -124,8 +127,12 @@ def check_ground_truth(data: Any, source: str, masks: bool = False) -> GroundTru
     _check_ids(given, f'{source}: annotations')
     images = [{'id': image['id'], 'file_name': str(image.get('file_name', ''))} for image in data['images']]
     if masks:
+        right = f'a whole number of pixels from 1 to {LARGEST:,}; masks need it'
         for key in ('width', 'height'):
-            sizes = _column(data['images'], key, f'{source}: images', (), 'a number of pixels; masks need it')
+            sizes = _column(data['images'], key, f'{source}: images', (), right)
+            wrong = np.flatnonzero((sizes < 1) | (sizes > LARGEST) | (sizes % 1 != 0))
+            if wrong.size:
+                raise InputError(f"{source}: images[{wrong[0]}]: '{key}' is {sizes[wrong[0]]:g}, it must be {right}")
             for image, size in zip(images, sizes.astype(int).tolist()):
                 image[key] = size
     images.sort(key=_order)
@@ -146,7 +153,7 @@ def check_ground_truth(data: Any, source: str, masks: bool = False) -> GroundTru
         image=image[kept],
         category=category[kept],
         bbox=_boxes(annotations, where),
-        iscrowd=np.array([annotation.get('iscrowd') in (1, '1') for annotation in annotations], dtype=bool),
+        iscrowd=_crowds(annotations, where),
         segmentation=_segmentations(annotations, where, images, image[kept]) if masks else None,
         labels=np.array([place[value] for value in file_order]),
         orphans=int((~kept).sum()),
@@ -287,7 +294,23 @@ def _boxes(entries: list, where: str, strict: bool = True) -> np.ndarray:
     if strict and negative.size:
         i = negative[0]
         raise InputError(f"{where}[{i}]: 'bbox' is {boxes[i].tolist()}, its width and height must not be negative")
+    far = np.flatnonzero((np.abs(boxes) > FARTHEST).any(1))
+    if far.size:
+        raise InputError(
+            f"{where}[{far[0]}]: 'bbox' is {boxes[far[0]].tolist()}, it must lie within {FARTHEST:,} pixels"
+        )
     return boxes
+
+
+def _crowds(entries: list, where: str) -> np.ndarray:
+    known = {'None': False, '0': False, '1': True, 'False': False, 'True': True, '0.0': False, '1.0': True}
+    crowds = np.empty(len(entries), dtype=bool)
+    for i, entry in enumerate(entries):
+        value = str(entry.get('iscrowd'))
+        if value not in known:
+            raise InputError(f"{where}[{i}]: 'iscrowd' is {value[:80]}, it must be 0 or 1")
+        crowds[i] = known[value]
+    return crowds
 
 
 def _segmentations(entries: list, where: str, images: Sequence[dict], places: np.ndarray) -> list:
@@ -316,11 +339,11 @@ def _segmentations(entries: list, where: str, images: Sequence[dict], places: np
 def _wrong_rle(segmentation: dict, image: dict) -> str:
     size = [image['height'], image['width']]
     found = segmentation.get('size')
-    if not isinstance(found, (list, tuple)) or list(found) != size:
+    if not isinstance(found, (list, tuple)) or list(found) != size or set(map(type, found)) != {int}:
         return f'is of size {found}, the image is of height and width {size}'
     counts = segmentation.get('counts')
     if isinstance(counts, list):
-        if not all(isinstance(count, int) and count >= 0 for count in counts):
+        if not all(type(count) is int and count >= 0 for count in counts):
             return 'has counts that are not all whole numbers from 0 up'
     elif not isinstance(counts, (str, bytes)):
         return 'has no counts, a string or a list of numbers'
@@ -332,9 +355,13 @@ def _wrong_polygons(segmentation: Any) -> str:
         return 'must be a run-length encoding or a list of polygons'
     for polygon in segmentation:
         try:
-            points = np.array(polygon, dtype=np.float64)
+            points = np.array(polygon)
         except (TypeError, ValueError):
+            points = np.array('')
+        if points.dtype.kind not in 'iuf':
             return f'holds {str(polygon)[:60]}, which is no polygon'
         if points.ndim != 1 or len(points) < 6 or len(points) % 2 or not np.isfinite(points).all():
             return 'holds a polygon that is not three or more points x, y'
+        if np.abs(points).max() > FARTHEST:
+            return f'holds a polygon that does not lie within {FARTHEST:,} pixels'
     return ''

@@ -185,6 +185,9 @@ MASK = {'size': [100, 100], 'counts': 'PPP0'}
     (lambda gt, dt: (gt | {'annotations': gt['annotations'] * 2}, dt), 'annotations: id 1 is given twice'),
     (lambda gt, dt: (gt, [dt[0] | {'bbox': None}]), r"results\[0\] has no 'bbox'"),
     (lambda gt, dt: (gt, []), 'results: holds no detection'),
+    (lambda gt, dt: (gt | {'annotations': [gt['annotations'][0] | {'iscrowd': 'no'}]}, dt), "'iscrowd' is no, it must"),
+    (lambda gt, dt: (gt | {'annotations': [gt['annotations'][0] | {'bbox': [0, 0, 1e300, 4]}]}, dt),
+     r"annotations\[0\]: 'bbox' is \[0.0, 0.0, 1e\+300, 4.0\], it must lie within 1,000,000 pixels"),
     (lambda gt, dt: (gt | {'annotations': [gt['annotations'][0] | {'category_id': 5}]}, dt), r'annotations\[0\]: cat'),
 ])  # fmt: skip
 def test_bad_input_is_one_sentence(spoil, sentence):
@@ -204,6 +207,11 @@ def test_bad_input_is_one_sentence(spoil, sentence):
     ([[1, 2, 3, 4, 5, 6, 7]], 'holds a polygon that is not three or more points'),
     ([[1, 2, 3, 4]], 'holds a polygon that is not three or more points'),
     ([['a'] * 6], r"holds \['a', 'a', .* which is no polygon"),
+    ([['1'] * 6], r"holds \['1', '1', .* which is no polygon"),
+    ([{}], 'holds {}, which is no polygon'),
+    ([[0, 0, 1e9, 0, 1e9, 1e9]], 'holds a polygon that does not lie within 1,000,000 pixels'),
+    ({'size': [100.0, 100.0], 'counts': [10000]}, r'is of size \[100.0, 100.0\], the image is'),
+    ({'size': [100, 100], 'counts': [True, 9999]}, 'has counts that are not all whole numbers'),
 ])  # fmt: skip
 def test_bad_masks(segmentation, sentence):
     truth, found = made_up()
@@ -218,6 +226,14 @@ def test_masks_need_the_size_of_the_image():
         evaluate_occlusion(truth, found, 'segm')
     with pytest.raises(InputError, match=r"images\[3\] has no 'width'"):
         evaluate_occlusion(truth, found, 'bbox', definition='hybrid')
+
+
+@pytest.mark.parametrize('width', [0, -5, 9.5, 10**9])
+def test_masks_need_a_size_that_makes_sense(width):
+    truth, found = made_up()
+    truth['images'][3]['width'] = width
+    with pytest.raises(InputError, match=r"images\[3\]: 'width' is .*, it must be a whole number of pixels from 1"):
+        evaluate_occlusion(truth, found, 'segm')
 
 
 def by_area_ranges(truth: dict, found: list, engine_bins: np.ndarray, count: int) -> list[dict]:

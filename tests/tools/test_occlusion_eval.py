@@ -91,7 +91,7 @@ BAD_INPUT = [
     (lambda truth, found: found.write_text(json.dumps([BOX | {'bbox': [0, 0, -1, 4]}])), 'must not be negative'),
     (
         lambda truth, found: found.write_text(json.dumps([BOX | {'bbox': [0, 0, 4]}])),
-        "'bbox' is [0.0, 0.0, 4.0], it must",
+        "'bbox' is [0, 0, 4], it must be four",
     ),
     (lambda truth, found: truth.write_text(json.dumps(TRUTH | {'categories': []})), "gt.json: 'categories' is empty"),
     (lambda truth, found: truth.write_text(json.dumps(TRUTH | {'images': TRUTH['images'] * 2})), 'id 1 is given twice'),
