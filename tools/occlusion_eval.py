@@ -5,6 +5,7 @@ Given the results of two detectors, also what the second gains over the first in
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -97,8 +98,12 @@ def parse_args() -> argparse.Namespace:
         parser.error('--image-dir: pictures need an --out-dir')
     if args.image_dir and not args.image_dir.is_dir():
         parser.error(f'--image-dir: {args.image_dir} is no folder')
-    if args.out_dir and args.out_dir.exists() and not args.out_dir.is_dir():
-        parser.error(f'--out-dir: {args.out_dir} is a file')
+    if args.out_dir:
+        existing = next(path for path in (args.out_dir.absolute(), *args.out_dir.absolute().parents) if path.exists())
+        if not existing.is_dir() or not os.access(existing, os.W_OK):
+            parser.error(f'--out-dir: {existing} is no folder that can be written to')
+    if args.names and len(set(args.names)) < len(args.names):
+        parser.error(f'--names: {args.names[0]} is given twice')
     names = ('definition', 'region', 'same_class', 'per_instance', 'engine', 'per_class', 'bootstrap')
     args.options = {name: getattr(args, name) for name in (*names, 'random_subsets', 'seed', 'score_thr')}
     try:
@@ -124,7 +129,13 @@ def main() -> None:
         # The libraries of plots take a second to import.
         from mmtied.evaluation.output import save_all
 
-        print('wrote', *save_all(result, args.out_dir, args.image_dir))
+        try:
+            files = save_all(result, args.out_dir, args.image_dir)
+        except InputError:
+            if args.image_dir:  # a picture may be missing: that must not cost the scores
+                print('wrote', *save_all(result, args.out_dir))
+            raise
+        print('wrote', *files)
 
 
 if __name__ == '__main__':

@@ -31,7 +31,7 @@ class OcclusionBins:
     cumulative: bool = False
 
     def __post_init__(self) -> None:
-        edges = tuple(float(edge) for edge in self.edges)
+        edges = tuple(float(edge) + 0.0 for edge in self.edges)  # no -0
         object.__setattr__(self, 'edges', edges)
         ascending = all(low < high < float('inf') for low, high in pairwise(edges))
         if len(edges) < 2 or edges[0] != 0 or not edges[-1] >= 1 or not ascending:
@@ -96,4 +96,4 @@ class OcclusionBins:
 
 
 def _short(edge: float) -> str:
-    return f'{edge:g}'.removeprefix('0') or '0'
+    return f'{edge:.12g}'.removeprefix('0') or '0'

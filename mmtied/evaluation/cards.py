@@ -12,13 +12,14 @@ import numpy as np
 from contourpy import contour_generator
 from PIL import Image
 
-from .coco_input import Detections, GroundTruth, InputError
+from .coco_input import Detections, GroundTruth
 from .errors import image_f1
 from .masks import decode
+from .pictures import open_picture
 from .result import OcclusionResult
 
 LONGEST = 640  # pixels of an embedded picture's longer side
-SHOWN = 12  # images of each order
+PER_ORDER = 12  # images
 
 
 @dataclass(frozen=True)
@@ -67,38 +68,41 @@ def make_cards(results: Sequence[OcclusionResult], image_dir: str | Path) -> tup
     ranks: dict[int, dict[int, int]] = {}
     for order, values in enumerate(orders.values()):
         values = np.where(np.isnan(results[0].ratios), np.nan, values)  # an image without instances shows nothing
-        first = [place for place in np.argsort(-values, kind='stable')[:SHOWN].tolist() if not np.isnan(values[place])]
-        for rank, place in enumerate(first):
+        first = np.argsort(-values, kind='stable')[:PER_ORDER]
+        for rank, place in enumerate(first[~np.isnan(values[first])].tolist()):
             ranks.setdefault(place, {})[order] = rank
     cards = []
     for place, of_orders in ranks.items():
         image = truth.images[place]
-        picture, width, height = _picture(Path(image_dir) / image['file_name'])
+        picture = open_picture(image_dir, image)
         # What is drawn is in the pixels of the annotations.
-        size = {'width': width, 'height': height} | {key: image[key] for key in ('width', 'height') if key in image}
+        of_file = {key: image[key] for key in ('width', 'height') if key in image}
+        size = {'width': picture.width, 'height': picture.height} | of_file
         layers = [
             _shapes(entries, truth, place, size, settings.iou_type, settings.score_thr)
             for entries in (truth, *(result.detections for result in results))
         ]
-        identity = str(image['id']), image['file_name'], float(results[0].ratios[place])
-        cards.append(Card(*identity, picture, size['width'], size['height'], f1[:, place].tolist(), of_orders, layers))
+        cards.append(
+            Card(
+                image_id=str(image['id']),
+                file_name=image['file_name'],
+                ratio=float(results[0].ratios[place]),
+                picture=_data_uri(picture),
+                **size,
+                f1=f1[:, place].tolist(),
+                ranks=of_orders,
+                layers=layers,
+            )
+        )
     return list(orders), cards
 
 
-def _picture(file: Path) -> tuple[str, int, int]:
-    """Return a picture as a data URI, made smaller, and its own width and height."""
-    if not file.is_file():
-        raise InputError(f'{file}: no such image; is the image folder right?')
-    try:
-        with Image.open(file) as picture:
-            width, height = picture.size
-            picture = picture.convert('RGB')
-    except (OSError, Image.DecompressionBombError) as error:
-        raise InputError(f'{file}: not a readable image: {error}') from error
+def _data_uri(picture: Image.Image) -> str:
+    """Return a picture, made smaller, as text that a page can hold."""
     picture.thumbnail((LONGEST, LONGEST))
     buffer = io.BytesIO()
     picture.save(buffer, 'JPEG', quality=80)
-    return f'data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}', width, height
+    return f'data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}'
 
 
 def _shapes(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -125,7 +126,7 @@ def check_ground_truth(data: Any, source: str, masks: bool = False) -> GroundTru
     # Annotations need no id, but one that is given twice tells of a file that was put together wrongly.
     given = [entry['id'] for entry in data['annotations'] if isinstance(entry, dict) and 'id' in entry]
     _check_ids(given, f'{source}: annotations')
-    images = [{'id': image['id'], 'file_name': str(image.get('file_name', ''))} for image in data['images']]
+    images = [{'id': image['id'], 'file_name': _text(image.get('file_name', ''))} for image in data['images']]
     if masks:
         right = f'a whole number of pixels from 1 to {LARGEST:,}; masks need it'
         for key in ('width', 'height'):
@@ -136,7 +137,11 @@ def check_ground_truth(data: Any, source: str, masks: bool = False) -> GroundTru
             for image, size in zip(images, sizes.astype(int).tolist()):
                 image[key] = size
     images.sort(key=_order)
-    categories = [{'id': entry['id'], 'name': str(entry.get('name', entry['id']))} for entry in data['categories']]
+    categories = [{'id': entry['id'], 'name': _text(entry.get('name', entry['id']))} for entry in data['categories']]
+    names = Counter(category['name'] for category in categories)
+    for category in categories:
+        if names[category['name']] > 1:
+            category['name'] += f' ({category["id"]})'
     file_order = [category['id'] for category in categories]
     categories.sort(key=_order)
     place = {category['id']: i for i, category in enumerate(categories)}
@@ -145,6 +150,9 @@ def check_ground_truth(data: Any, source: str, masks: bool = False) -> GroundTru
     image = _places(data['annotations'], 'image_id', where, images)
     category = _places(data['annotations'], 'category_id', where, categories)
     kept = image >= 0
+    if len(kept) and not kept.any():
+        example = _shown(data['annotations'][0]['image_id'])
+        raise InputError(f'{where}: no image_id is among the images, such as image_id={example} of {where}[0]')
     _check_known(category[kept], np.flatnonzero(kept), data['annotations'], 'category_id', where, 'categories')
     annotations = [data['annotations'][i] for i in np.flatnonzero(kept)]
     return GroundTruth(
@@ -209,6 +217,16 @@ def iou_type_of(results: Any) -> str:
     return 'segm' if isinstance(first, dict) and first.get('segmentation') and not first.get('bbox') else 'bbox'
 
 
+def _text(value: Any) -> str:
+    """Return a name as text that every file can hold; json may spell halves of characters."""
+    return str(value).encode('utf-8', 'replace').decode()
+
+
+def _shown(value: Any) -> str:
+    """Return a value for a sentence: on one line, and not too long."""
+    return ' '.join(_text(value)[:80].split())
+
+
 def _kind(value: Any) -> str:
     return 'nothing' if value is None else type(value).__name__
 
@@ -231,9 +249,9 @@ def _check_ids(values: list, where: str) -> None:
     seen = set()
     for i, value in enumerate(values):
         if not isinstance(value, (int, float, str)):
-            raise InputError(f"{where}[{i}]: 'id' is {str(value)[:80]}, it must be a whole number")
-        if value in seen:
-            raise InputError(f'{where}: id {value} is given twice')
+            raise InputError(f"{where}[{i}]: 'id' is {_shown(value)}, it must be a whole number")
+        if value != value or value in seen:
+            raise InputError(f'{where}: id {_shown(value)} ' + ('is given twice' if value == value else 'is no number'))
         seen.add(value)
 
 
@@ -244,6 +262,8 @@ def _order(entry: dict) -> tuple:
 def _places(entries: list, key: str, where: str, known: list[dict]) -> np.ndarray:
     """Return the place among the known, in the order of their ids, of what each entry refers to; -1 for none."""
     values = _values(entries, key, where)
+    if None in values:
+        raise InputError(f"{where}[{values.index(None)}] has no '{key}'")
     ids = [entry['id'] for entry in known]
     if set(map(type, values)) | set(map(type, ids)) == {int}:
         with contextlib.suppress(OverflowError):  # beyond 64 bits
@@ -255,7 +275,7 @@ def _places(entries: list, key: str, where: str, known: list[dict]) -> np.ndarra
         return np.array([places.get(value, -1) for value in values], dtype=np.int64)
     except TypeError:
         i = next(i for i, value in enumerate(values) if not isinstance(value, Hashable))
-        raise InputError(f"{where}[{i}]: '{key}' is {str(values[i])[:80]}, it must be an id") from None
+        raise InputError(f"{where}[{i}]: '{key}' is {_shown(values[i])}, it must be an id") from None
 
 
 def _check_known(places: np.ndarray, rows: np.ndarray, entries: list, key: str, where: str, what: str) -> None:
@@ -263,7 +283,7 @@ def _check_known(places: np.ndarray, rows: np.ndarray, entries: list, key: str, 
     if unknown.size:
         i = rows[unknown[0]]
         value = _values(entries[i : i + 1], key, where)[0]
-        raise InputError(f'{where}[{i}]: {key}={value} is not among the {what}')
+        raise InputError(f'{where}[{i}]: {key}={_shown(value)} is not among the {what}')
 
 
 def _column(entries: list, key: str, where: str, shape: tuple[int, ...], right: str) -> np.ndarray:
@@ -284,7 +304,7 @@ def _column(entries: list, key: str, where: str, shape: tuple[int, ...], right: 
         i = next(i for i, value in enumerate(values) if array([value]) is None)
         if values[i] is None:
             raise InputError(f"{where}[{i}] has no '{key}'")
-        raise InputError(f"{where}[{i}]: '{key}' is {str(values[i])[:80]}, it must be {right}")
+        raise InputError(f"{where}[{i}]: '{key}' is {_shown(values[i])}, it must be {right}")
     return column
 
 
@@ -359,7 +379,7 @@ def _wrong_polygons(segmentation: Any) -> str:
         except (TypeError, ValueError):
             points = np.array('')
         if points.dtype.kind not in 'iuf':
-            return f'holds {str(polygon)[:60]}, which is no polygon'
+            return f'holds {_shown(polygon)}, which is no polygon'
         if points.ndim != 1 or len(points) < 6 or len(points) % 2 or not np.isfinite(points).all():
             return 'holds a polygon that is not three or more points x, y'
         if np.abs(points).max() > FARTHEST:

@@ -32,7 +32,7 @@ def draw_curves(results: Sequence[OcclusionResult]) -> Figure:
             axes.plot(x, band[:, 1], color=BAND, linestyle='--', label='random subsets')
         for result, colour in zip(results, COLOURS):
             values = [100 * getattr(row, score) for row in result.bins]
-            axes.plot(x, values, marker='o', color=colour, label=result.name)
+            axes.plot(x, values, marker='o', color=colour, label=plain(result.name))
             low, high = 100 * np.array([row.interval.get(score, (np.nan,) * 2) for row in result.bins], dtype=float).T
             axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
         axes.set_title(f'{results[0].settings.iou_type} {score}, %', fontsize=10, loc='left')
@@ -50,6 +50,12 @@ def draw_curves(results: Sequence[OcclusionResult]) -> Figure:
     for part in grid.flat:
         part.spines[['top', 'right']].set_visible(False)
     return figure
+
+
+def plain(text: str) -> str:
+    """Return a text that matplotlib shows as it is: no formula between dollars, no underscore that hides it."""
+    text = text.replace('$', r'\$')
+    return f' {text}' if text.startswith('_') else text
 
 
 def save_curve(result: OcclusionResult | OcclusionComparison, path: str | Path) -> Path:

@@ -22,7 +22,8 @@ class Errors:
     """The errors of a bin's detections from a score up, at IoU .5; kinds as in TIDE (Bolya et al., ECCV 2020).
 
     Attributes:
-        false_positives: Detections an image that match no instance, of all kinds.
+        false_positives: Detections an image that match no instance, of all kinds. As the two below NaN where instances
+            are ignored: a false detection is of no instance.
         duplicates: Detections of an instance that a better one has matched already.
         localisation: Detections of the right class whose IoU with an instance is from .1 to .5.
         missed: Instances that no detection matches, nor would after mending its class or its place.
@@ -31,8 +32,8 @@ class Errors:
     """
 
     false_positives: float
-    duplicates: int
-    localisation: int
+    duplicates: float
+    localisation: float
     missed: int
     partial: float
 
@@ -75,6 +76,8 @@ def count_errors(
         kinds = dict(zip(KINDS, of_part.tolist()))
         missed = kinds.pop('Miss')
         hits = partial[instances & member[truth.image, i]]
+        if ignored is not None:
+            kinds = dict.fromkeys(kinds, float('nan'))
         errors.append(
             Errors(
                 false_positives=sum(kinds.values()) / len(parts[i]),

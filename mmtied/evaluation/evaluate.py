@@ -18,7 +18,7 @@ from .engine import ENGINES, SCORES
 from .errors import Errors, count_errors
 from .mmdet_pickle import is_pickle, read_pickle
 from .ratio import image_ratios, instance_ratios
-from .resample import bootstrap, interval, middle, random_subsets
+from .resample import FEWEST, bootstrap, interval, middle, random_subsets
 from .result import BinScores, Difference, OcclusionComparison, OcclusionResult
 from .settings import OcclusionSettings
 
@@ -59,7 +59,7 @@ def evaluate_occlusion(
         1.0
     """
     settings = OcclusionSettings(iou_type=iou_type, bins=bins or OcclusionBins(), **options)
-    (result,), _ = _evaluate(ground_truth, [results], [name], settings, strict, quiet)
+    (result,), _ = _evaluate(ground_truth, [results], [name] if name else _names([results]), settings, strict, quiet)
     return result
 
 
@@ -80,13 +80,16 @@ def compare_occlusion(
     Args:
         ground_truth, iou_type, bins, strict, quiet, options: As in :func:`evaluate_occlusion`.
         first, second: Results of the detectors; differences are second less first.
-        names: Of the detectors. Defaults to the stems of the results' paths.
+        names: Of the detectors. Defaults to the stems of the results' paths, with their folders where these are equal.
 
     Raises:
         InputError, ValueError: As :func:`evaluate_occlusion`.
     """
     settings = OcclusionSettings(iou_type=iou_type, bins=bins or OcclusionBins(), **options)
-    results, samples = _evaluate(ground_truth, [first, second], names or [None, None], settings, strict, quiet)
+    names = names or _names([first, second])
+    if len(set(names)) != 2:
+        raise ValueError(f'names={list(names)} must be two that differ')
+    results, samples = _evaluate(ground_truth, [first, second], names, settings, strict, quiet)
     differences = []
     for i, (one, other) in enumerate(zip(*([result.all, *result.bins] for result in results))):
         scores = {score: getattr(other, score) - getattr(one, score) for score in SCORES}
@@ -111,7 +114,7 @@ class _Row:
 def _evaluate(
     ground_truth: File | dict,
     sources: Sequence[File | list[dict]],
-    names: Sequence[str | None],
+    names: Sequence[str],
     settings: OcclusionSettings,
     strict: bool,
     quiet: bool,
@@ -131,7 +134,7 @@ def _evaluate(
     for i, row in enumerate(rows[:-1]):
         accumulators = [per_row[i] for *_, per_row in measured]
         samples.append(None)
-        if settings.bootstrap and len(row.images) > 1:
+        if settings.bootstrap and len(row.images) >= FEWEST:
             arguments = row.images, settings.bootstrap, (settings.seed, i, 0), f'bootstrap of {row.label}', quiet
             samples[i] = bootstrap(accumulators, *arguments)
         if settings.random_subsets and i and len(row.images):
@@ -155,10 +158,20 @@ def _evaluate(
                     per_class=_class_scores(accumulators[i], row) if settings.per_class else {},
                 )
             )
-        name = names[k] or (Path(sources[k]).stem if isinstance(sources[k], File) else f'detector {k + 1}')
         inputs = ratios, image_bins, shares, truth, found
-        results.append(OcclusionResult(scored[0], scored[1:-1], scored[-1], settings, name, *inputs))
+        results.append(OcclusionResult(scored[0], scored[1:-1], scored[-1], settings, names[k], *inputs))
     return results, samples
+
+
+def _names(sources: Sequence[File | list[dict]]) -> list[str]:
+    """Name detectors after their files, with the folders where the files are named alike."""
+    paths = [Path(source).absolute() if isinstance(source, File) else Path(f'detector {i}')
+             for i, source in enumerate(sources, 1)]  # fmt: skip
+    for depth in range(1, max(len(path.parts) for path in paths) + 1):
+        names = ['/'.join(path.with_suffix('').parts[-depth:]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    return [f'detector {i}' for i in range(1, len(paths) + 1)]
 
 
 def _read(

@@ -8,22 +8,21 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.image import imread
 from matplotlib.patches import Patch, Rectangle
 
 from .coco_input import Detections, GroundTruth, InputError
-from .curve import save_figure
+from .curve import plain, save_figure
 from .masks import decode
+from .pictures import open_picture
 from .result import OcclusionResult
 
 COLOURS = colormaps['tab10'].colors
-MIN_SCORE = 0.5
 
 
 def save_gallery(result: OcclusionResult, image_dir: str | Path, path: str | Path) -> Path:
     """Draw, for every bin that holds images, the one of the median ratio: ground truth above, detections below.
 
-    Masks are drawn where masks were evaluated, else boxes; detections from a score of .5.
+    Masks are drawn where masks were evaluated, else boxes; detections from ``score_thr`` up.
 
     Args:
         result: What :func:`evaluate_occlusion` returned.
@@ -34,31 +33,28 @@ def save_gallery(result: OcclusionResult, image_dir: str | Path, path: str | Pat
         The path.
 
     Raises:
-        InputError: If an image is not in the folder, or no image has an instance.
+        InputError: If an image is not in the folder or cannot be read, or no image has an instance.
     """
-    truth, found = result.ground_truth, result.detections
+    score_thr = result.settings.score_thr
+    truth, found = result.ground_truth, result.detections.rows(result.detections.score >= score_thr)
     chosen = median_images(result)
     if not chosen:
         raise InputError('gallery: no image has an instance, so there is nothing to draw')
-    files = {place: Path(image_dir) / truth.images[place]['file_name'] for place in chosen.values()}
-    for file in files.values():
-        if not file.is_file():
-            raise InputError(f'{file}: no such image; is the image folder right?')
+    pictures = {place: open_picture(image_dir, truth.images[place]) for place in chosen.values()}
     figure = Figure(figsize=(2.2 * max(len(chosen), 2), 5), layout='constrained')
     grid = figure.subplots(2, len(chosen), squeeze=False)
     shown = list(chosen.values())
     seen = {*truth.category[np.isin(truth.image, shown)], *found.category[np.isin(found.image, shown)]}
     colours = {category: COLOURS[i % len(COLOURS)] for i, category in enumerate(sorted(seen))}
     for column, (label, place) in zip(grid.T, chosen.items()):
-        picture = imread(files[place])
         for axes, entries in zip(column, (truth, found)):
-            axes.imshow(picture, cmap='gray')
+            axes.imshow(pictures[place])
             axes.set(xticks=[], yticks=[])
             draw(axes, entries, place, truth.images[place], colours, result.settings.iou_type == 'segm')
         column[0].set_title(f'{label}\nr = {result.ratios[place]:.2f}', fontsize=10)
-    for axes, name in zip(grid[:, 0], ('ground truth', f'detections, score ≥ {MIN_SCORE:g}')):
+    for axes, name in zip(grid[:, 0], ('ground truth', f'detections, score ≥ {score_thr:g}')):
         axes.set_ylabel(name)
-    patches = [Patch(color=colour, label=truth.categories[place]['name']) for place, colour in colours.items()]
+    patches = [Patch(color=colour, label=plain(truth.categories[place]['name'])) for place, colour in colours.items()]
     figure.legend(handles=patches, loc='outside lower center', ncols=8, frameon=False, fontsize=9)
     return save_figure(figure, path)
 
@@ -76,8 +72,6 @@ def median_images(result: OcclusionResult) -> dict[str, int]:
 def draw(axes: Axes, entries: GroundTruth | Detections, place: int, image: dict, colours: dict, masks: bool) -> None:
     """Draw the masks or boxes of one image."""
     rows = np.flatnonzero(entries.image == place)
-    if isinstance(entries, Detections):
-        rows = rows[entries.score[rows] >= MIN_SCORE]
     for row in rows:
         colour = colours[entries.category[row]]
         if not masks:

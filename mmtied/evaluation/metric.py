@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from .coco_input import check_ground_truth
 from .evaluate import evaluate_occlusion
 from .result import BinScores
 from .settings import IOU_TYPES, OcclusionSettings
+
+# What the evaluation calls otherwise than mmdet.
+INSTEAD = {'iou_type': 'metric', 'bins': 'edges, zero_bin and cumulative', 'per_class': 'classwise'}
 
 
 @METRICS.register_module()
@@ -39,6 +43,7 @@ class OcclusionMetric(CocoMetric):
 
     Raises:
         ValueError: If an option is out of its range.
+        TypeError: If there is no such option.
         InputError: If the ground truth cannot be evaluated; with an ``ann_file`` before anything is trained.
     """
 
@@ -61,6 +66,11 @@ class OcclusionMetric(CocoMetric):
     ) -> None:
         if not set([metric] if isinstance(metric, str) else metric) <= set(IOU_TYPES):
             raise ValueError(f'OcclusionMetric: metric={metric!r} must be among {IOU_TYPES}')
+        unknown = set(options) - {field.name for field in fields(OcclusionSettings)} | set(options) & set(INSTEAD)
+        if unknown:
+            name = min(unknown)
+            hint = f'; use {INSTEAD[name]}' if name in INSTEAD else ''
+            raise TypeError(f'OcclusionMetric: there is no argument {name!r}{hint}')
         self.options = options | {
             'bins': OcclusionBins(tuple(edges), zero_bin, cumulative),
             'per_class': classwise,

@@ -62,7 +62,7 @@ def read_pickle(path: str | PathLike, truth: GroundTruth, iou_type: str) -> Dete
             scores = found['mask_scores' if iou_type == 'segm' and 'mask_scores' in found else 'scores']
             columns = [np.asarray(value).tolist() for value in (found['labels'], scores, found['bboxes'])]
             masks = found['masks'] if iou_type == 'segm' else [None] * len(columns[0])
-            for label, score, (x0, y0, x1, y1), mask in zip(*columns, masks):
+            for label, score, (x0, y0, x1, y1), mask in zip(*columns, masks, strict=True):
                 if not 0 <= label < len(ids):
                     raise InputError(
                         f'{path}[{i}]: label {label} has no category, the ground truth has {len(ids)} of them'

@@ -7,6 +7,7 @@ import json
 import tempfile
 from pathlib import Path
 
+from .coco_input import InputError
 from .curve import save_figure
 from .gallery import save_gallery
 from .report import save_report
@@ -16,7 +17,7 @@ from .result import OcclusionComparison, OcclusionResult
 def save_all(
     result: OcclusionResult | OcclusionComparison, folder: str | Path, image_dir: str | Path | None = None
 ) -> list[Path]:
-    """Write everything beside the folder and move it in when it is complete, so that no half-written file is left.
+    """Write everything aside and move it into place when it is complete, so that no half-written file is left.
 
     Args:
         result: What :func:`evaluate_occlusion` or :func:`compare_occlusion` returned.
@@ -27,14 +28,22 @@ def save_all(
         The files.
 
     Raises:
-        InputError: If an image is not in the folder or cannot be read; nothing is written then.
+        InputError: If an image is not in its folder or cannot be read, or the folder cannot be written to; no file is
+            written then.
     """
     folder = Path(folder)
-    folder.absolute().parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f'.{folder.name}.', dir=folder.absolute().parent) as staging:
-        _fill(Path(staging), result, image_dir)
-        folder.mkdir(exist_ok=True)
-        return [file.replace(folder / file.name) for file in sorted(Path(staging).iterdir())]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Inside the folder: moving from elsewhere may cross file systems.
+        with tempfile.TemporaryDirectory(prefix='.writing-', dir=folder) as staging:
+            _fill(Path(staging), result, image_dir)
+            files = sorted(Path(staging).iterdir())
+            for file in files:
+                if (folder / file.name).is_dir():
+                    raise InputError(f'{folder / file.name}: cannot be written: it is a folder')
+            return [file.replace(folder / file.name) for file in files]
+    except OSError as error:
+        raise InputError(f'{error.filename or folder}: cannot be written: {error.strerror or error}') from error
 
 
 def _fill(folder: Path, result: OcclusionResult | OcclusionComparison, image_dir: str | Path | None) -> None:
@@ -46,7 +55,7 @@ def _fill(folder: Path, result: OcclusionResult | OcclusionComparison, image_dir
     figure = result.plot()
     for suffix in ('png', 'pdf'):
         save_figure(figure, folder / f'curve.{suffix}')
-    if image_dir:
+    if image_dir and any(row.images for row in result.models[0].bins):
         save_gallery(result.models[0], image_dir, folder / 'gallery.png')
     save_report(result, folder / 'report.html', image_dir)
 

@@ -174,10 +174,10 @@ def _region(boxes: np.ndarray | None, masks: Sequence[dict] | None, definition: 
     if definition == 'hybrid':
         if boxes is None or masks is None:
             raise ValueError("definition='hybrid' needs both boxes and masks")
-        return _Masks(masks, _checked(boxes, len(masks)))
+        return _Masks(_checked_masks(masks), _checked(boxes, len(masks)))
     if (boxes is None) == (masks is None):
         raise ValueError(f'definition={definition!r} needs either boxes or masks')
-    return _Masks(masks) if boxes is None else _Boxes(_checked(boxes))
+    return _Masks(_checked_masks(masks)) if boxes is None else _Boxes(_checked(boxes))
 
 
 def _checked(boxes: np.ndarray, count: int | None = None) -> np.ndarray:
@@ -189,6 +189,15 @@ def _checked(boxes: np.ndarray, count: int | None = None) -> np.ndarray:
     if not np.isfinite(boxes).all() or (boxes[:, 2:] < 0).any():
         raise ValueError('boxes: all values must be finite, width and height not negative')
     return boxes
+
+
+def _checked_masks(masks: Sequence[dict]) -> list[dict]:
+    for mask in masks:
+        if not isinstance(mask, dict) or not isinstance(mask.get('counts'), (str, bytes)) or 'size' not in mask:
+            raise ValueError("masks: each must be a compressed run-length encoding, {'size': [H, W], 'counts': bytes}")
+    if len({tuple(mask['size']) for mask in masks}) > 1:
+        raise ValueError('masks: all must be of one size')
+    return list(masks)
 
 
 class _Boxes:

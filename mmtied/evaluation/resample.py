@@ -12,6 +12,7 @@ from tqdm import tqdm
 from .accumulate import Accumulator
 
 CONFIDENCE = 0.95
+FEWEST = 10  # images: of fewer, intervals are too narrow
 
 
 def bootstrap(
@@ -89,9 +90,14 @@ def _weights(model: Accumulator, images: np.ndarray, values: np.ndarray | int) -
     return weights
 
 
+def _cores() -> int:
+    """The cores that this process may use, which a container or a job makes fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+
 def _repeat(sample: Callable, count: int, seed: Sequence[int], title: str, quiet: bool) -> np.ndarray:
     # numpy lets threads run side by side; each sample has a generator of its own, so their order does not matter.
     generators = (np.random.default_rng([*seed, i]) for i in range(count))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(_cores()) as pool:
         scores = pool.map(sample, generators)
         return np.array(list(tqdm(scores, title, count, disable=quiet, delay=1, leave=False)))

@@ -11,6 +11,7 @@ import numpy as np
 from .accumulate import ClassScores
 from .coco_input import Detections, GroundTruth
 from .errors import Errors
+from .resample import FEWEST
 from .settings import OcclusionSettings
 from .table import Table, class_table, difference_table, error_table, score_table
 
@@ -32,7 +33,7 @@ class BinScores:
         images, instances, classes: How many it holds; crowd regions are no instances.
         AP, AP50, AP75, AR: At 100 detections an image, over all sizes.
         errors: What went wrong; None for a row without images.
-        interval: AP and the others -> 95% interval of the image bootstrap; empty without one.
+        interval: AP and the others -> 95% interval of the image bootstrap; empty without one, or below 10 images.
         random: AP and the others -> lower end, mean and upper end (95%) of random image subsets as large as the bin;
             empty without them.
         per_class: Class -> its scores, for the classes that have an instance; empty unless asked for.
@@ -197,8 +198,13 @@ class OcclusionResult:
                 f'Fewer than {FEW_IMAGES} images in {", ".join(few)}: interpolated AP rises as a bin gets small, so '
                 'compare two detectors on one bin, not one detector across bins.'
             )
+            if settings.bootstrap and any(row.images < FEWEST for row in self.bins):
+                remarks.append(f'Bins of fewer than {FEWEST} images have no interval: it would be too narrow.')
         if settings.per_instance:
-            remarks.append('Detections that match no instance have no occlusion: they count as false in every bin.')
+            remarks.append(
+                'Detections that match no instance have no occlusion: they count as false in the AP of every bin, and '
+                'as errors of none.'
+            )
         return remarks
 
     def tables(self) -> list[Table]:
@@ -239,7 +245,7 @@ class OcclusionComparison:
         records = [*self.first.records(), *self.second.records()]
         for row in (self.all, *self.bins):
             content = row.to_dict()
-            record = {'model': 'difference', 'bin': content.pop('label')}
+            record = {'model': f'{self.second.name} less {self.first.name}', 'bin': content.pop('label')}
             for score, (low, high) in content.pop('interval').items():
                 record |= {f'{score}_low': low, f'{score}_high': high}
             records.append(record | content)

@@ -57,10 +57,10 @@ def error_table(result: OcclusionResult) -> Table:
     errors = [row.errors for row in rows]
     columns = {
         'occlusion': [row.label for row in rows],
-        'FP/image': [f'{e.false_positives:.2f}' if e else '-' for e in errors],
-        'duplicates': [str(e.duplicates) if e else '-' for e in errors],
-        'poor place': [str(e.localisation) if e else '-' for e in errors],
-        'missed': [str(e.missed) if e else '-' for e in errors],
+        'FP/image': [number(e.false_positives, '.2f') if e else '-' for e in errors],
+        'duplicates': [number(e.duplicates) if e else '-' for e in errors],
+        'poor place': [number(e.localisation) if e else '-' for e in errors],
+        'missed': [number(e.missed) if e else '-' for e in errors],
         'only partial': [percent(e.partial) if e else '-' for e in errors],
     }
     return Table(f'{result.name}: errors at IoU .5, from a score of {result.settings.score_thr:g}', columns)
@@ -87,6 +87,11 @@ def difference_table(comparison: OcclusionComparison) -> Table:
         if any(row.interval for row in rows):
             columns[f'{score} 95%'] = [span(row.interval.get(score), '+') for row in rows]
     return Table(f'{comparison.second.name} less {comparison.first.name}, on the same images', columns)
+
+
+def number(value: float, form: str = '') -> str:
+    """Return a number in a format, '-' for NaN."""
+    return '-' if value != value else f'{value:{form}}'
 
 
 def percent(value: float, sign: str = '') -> str:

@@ -38,6 +38,7 @@ def test_without_a_bin_for_exactly_zero():
     bins = OcclusionBins((0, 0.5, 1), zero_bin=False)
     assert bins.labels == ['[0, .5)', '[.5, 1]']
     assert bins.assign([0, 0.5, 1, np.nan]).tolist() == [0, 1, 1, -1]
+    assert OcclusionBins((-0.0, 1)).labels == ['0', '(0, 1]']
 
 
 @pytest.mark.parametrize('edges', [(), (0,), (0, 0.5), (0.1, 1), (0, 0.6, 0.5, 1), (0, 0.5, 0.5, 1), (0, np.nan, 1)])

@@ -1,5 +1,7 @@
 """The curve is a picture, whatever there is to draw."""
 
+import io
+
 import cv2
 
 from mmtied.evaluation import compare_occlusion, evaluate_occlusion
@@ -29,12 +31,13 @@ def test_nothing_to_draw_is_still_a_picture(tmp_path):
 
 
 def test_two_detectors_with_intervals_and_bands():
-    comparison = compare_occlusion(TRUTH, FOUND, FOUND[:1], names=['one', 'two'], bootstrap=5, random_subsets=5)
+    comparison = compare_occlusion(TRUTH, FOUND, FOUND[:1], names=['$a_{$', '_two'], bootstrap=5, random_subsets=5)
     curves, _ = comparison.plot().axes[:2]
     names = [text.get_text() for text in comparison.plot().axes[1].get_legend().get_texts()]
-    assert names == ['random subsets', 'one', 'two']
+    assert names == ['random subsets', r'\$a_{\$', ' _two']
     for line, result in zip(curves.lines[1:], comparison.models):
         assert [None if value != value else value for value in line.get_ydata()] == [
             None if row.AP != row.AP else 100 * row.AP for row in result.bins
         ]
     assert len(curves.collections) == 3  # a band and two intervals
+    comparison.plot().savefig(io.BytesIO())

@@ -185,6 +185,12 @@ MASK = {'size': [100, 100], 'counts': 'PPP0'}
     (lambda gt, dt: (gt | {'annotations': gt['annotations'] * 2}, dt), 'annotations: id 1 is given twice'),
     (lambda gt, dt: (gt, [dt[0] | {'bbox': None}]), r"results\[0\] has no 'bbox'"),
     (lambda gt, dt: (gt, []), 'results: holds no detection'),
+    (lambda gt, dt: (gt | {'images': [{'id': float('nan')}]}, dt), 'images: id nan is no number'),
+    (lambda gt, dt: (gt | {'annotations': [gt['annotations'][0] | {'image_id': None}]}, dt),
+     r"annotations\[0\] has no 'image_id'"),
+    (lambda gt, dt: (gt | {'annotations': [gt['annotations'][0] | {'image_id': '100'}]}, dt),
+     'no image_id is among the images, such as image_id=100'),
+    (lambda gt, dt: (gt, [dt[0] | {'image_id': 'a\nb' * 999}]), 'image_id=a ba b.* is not among the images'),
     (lambda gt, dt: (gt | {'annotations': [gt['annotations'][0] | {'iscrowd': 'no'}]}, dt), "'iscrowd' is no, it must"),
     (lambda gt, dt: (gt | {'annotations': [gt['annotations'][0] | {'bbox': [0, 0, 1e300, 4]}]}, dt),
      r"annotations\[0\]: 'bbox' is \[0.0, 0.0, 1e\+300, 4.0\], it must lie within 1,000,000 pixels"),
@@ -290,6 +296,26 @@ def test_cumulative_rows_equal_the_reference_on_their_images():
     assert {label for *_, label in result.manifest()} <= {row.label for row in result.bins} | {'no instances'}
 
 
+def test_detectors_are_told_apart(tmp_path):
+    truth, found = made_up()
+    for name in ('a', 'b'):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / 'results.json').write_text(json.dumps(found))
+    files = tmp_path / 'a' / 'results.json', tmp_path / 'b' / 'results.json'
+    assert [result.name for result in compare_occlusion(truth, *files).models] == ['a/results', 'b/results']
+    assert [result.name for result in compare_occlusion(truth, found, found).models] == ['detector 1', 'detector 2']
+    with pytest.raises(ValueError, match='must be two that differ'):
+        compare_occlusion(truth, found, found, names=['a', 'a'])
+
+
+def test_classes_of_one_name_are_told_apart():
+    truth, found = made_up()
+    for category in truth['categories']:
+        category['name'] = 'same'
+    result = evaluate_occlusion(truth, found, per_class=True)
+    assert set(result.all.per_class) == {'same (0)', 'same (3)', 'same (9)'}
+
+
 @pytest.mark.parametrize('engine', ENGINES)
 def test_classes_equal_the_reference_on_each_class_alone(engine):
     truth, found = made_up()
@@ -366,7 +392,7 @@ def test_table_of_records():
     frame = both.to_pandas().set_index(['model', 'bin', 'class'])
     assert frame.loc[('one', '(0, .2)', None), 'AP'] == both.first.bins[1].AP
     assert frame.loc[('two', 'all', 'class 3'), 'AP75'] == both.second.all.per_class['class 3'].AP75
-    assert frame.loc[('difference', 'all', None), 'AP_low'] == both.all.interval['AP'][0]
+    assert frame.loc[('two less one', 'all', None), 'AP_low'] == both.all.interval['AP'][0]
     assert len(frame) == len(both.records())
 
 

@@ -94,6 +94,8 @@ def test_nothing_is_run(tmp_path):
      r'\[0\]: label 5 has no category, the ground truth has 2'),
     (pickle.dumps([{'img_id': 99, 'pred_instances': {'labels': [1], 'scores': [0.5], 'bboxes': [[0, 0, 1, 1]]}}]),
      'image_id=99 is not among the images'),
+    (pickle.dumps([{'img_id': 1, 'pred_instances': {'labels': [0, 1], 'scores': [0.5], 'bboxes': [[0, 0, 1, 1]]}}]),
+     r'\[0\] must hold img_id and pred_instances'),
     (pickle.dumps([]), 'holds no detection'),
 ])  # fmt: skip
 def test_bad_pickles(tmp_path, content, sentence):

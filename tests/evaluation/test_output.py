@@ -2,6 +2,8 @@
 
 import csv
 import json
+import pathlib
+import tempfile
 
 import pytest
 from made_up import made_up
@@ -32,7 +34,7 @@ def test_files(tmp_path):
     assert (folder / 'curve.pdf').read_bytes().startswith(b'%PDF')
 
     table = rows(folder / 'occlusion.csv')
-    assert {row['model'] for row in table} == {'a', 'b', 'difference'}
+    assert {row['model'] for row in table} == {'a', 'b', 'b less a'}
     (record,) = (row for row in table if (row['model'], row['bin'], row['class']) == ('a', '(0, .2)', ''))
     assert float(record['AP']) == result.first.bins[1].AP
     assert float(record['AP_low']) == result.first.bins[1].interval['AP'][0]
@@ -65,4 +67,27 @@ def test_nothing_is_written_when_a_picture_is_missing(tmp_path):
     with pytest.raises(InputError, match=r'none\.jpg: no such image'):
         save_all(evaluate_occlusion(truth, found), tmp_path / 'out', tmp_path)
     assert (tmp_path / 'out' / 'occlusion.json').read_text() == 'mine'
-    assert [path.name for path in tmp_path.iterdir()] == ['out']
+    assert [path.name for path in (tmp_path / 'out').iterdir()] == ['occlusion.json']
+
+
+def test_no_file_is_moved_when_one_cannot_be(tmp_path):
+    (tmp_path / 'report.html').mkdir()
+    with pytest.raises(InputError, match=r'report\.html: cannot be written: it is a folder'):
+        save_all(evaluate_occlusion(*made_up()), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ['report.html']
+
+
+@pytest.mark.parametrize('name', ['file/sub', 'x' * 300])
+def test_a_folder_that_cannot_be_made_is_named(tmp_path, name):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(InputError, match='cannot be written: '):
+        save_all(evaluate_occlusion(*made_up()), tmp_path / name)
+
+
+def test_a_folder_on_another_file_system(tmp_path):
+    shm = pathlib.Path('/dev/shm')
+    if not shm.is_dir() or shm.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip('needs a second file system, /dev/shm')
+    with tempfile.TemporaryDirectory(dir=shm) as other:
+        (tmp_path / 'link').symlink_to(other)
+        assert len(save_all(evaluate_occlusion(*made_up()), tmp_path / 'link')) == len(NAMES)

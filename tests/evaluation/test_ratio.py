@@ -153,6 +153,8 @@ def test_no_instance_has_no_ratio():
     (dict(boxes=[[0, 0, 1, 1]], definition='hybrid'), 'needs both'),
     (dict(boxes=[[0, 0, 1, 1]], masks=[{}]), 'needs either boxes or masks'),
     (dict(), 'needs either boxes or masks'),
+    (dict(masks=[[[0, 0, 4, 0, 4, 4]]]), 'masks: each must be a compressed run-length encoding'),
+    (dict(masks=encoded(np.ones((1, 9, 9))) + encoded(np.ones((1, 8, 8)))), 'masks: all must be of one size'),
     (dict(boxes=[[0, 0, 1, 1]], classes=[1, 2]), r'classes: shape \(2,\) must be \(1,\)'),
 ])  # fmt: skip
 def test_bad_arguments(arguments, named):

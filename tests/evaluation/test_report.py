@@ -20,7 +20,7 @@ NASTY = '</script><script>window.broken=1</script>"\'<img src=x onerror="window.
 def scenes(tmp_path_factory):
     """Ground truth, detections of two detectors and the folder of pictures."""
     folder = tmp_path_factory.mktemp('scenes')
-    truth, _ = read_json(write_scenes(folder, 'val', 30, size=96), '')
+    truth, _ = read_json(write_scenes(folder, 'val', 60, size=96), '')
     found = [entry | {'score': 0.35 + 0.6 * (i % 9) / 9} for i, entry in enumerate(truth['annotations'])]
     return truth, found, found[::2], folder / 'val'
 
@@ -70,9 +70,10 @@ def test_page_of_two_detectors(browser, scenes, tmp_path, width, iou_type):
         outer, inner = figure.bounding_box(), figure.locator('.main-svg').first.bounding_box()
         assert inner['width'] > 250
         assert inner['x'] + inner['width'] <= outer['x'] + outer['width']
-    # Curves: the band's mean and each detector's line, drawn from as many points as there are bins.
-    lines = page.locator('.figure').first.locator('.scatterlayer .js-line').all()
-    assert len([line for line in lines if line.get_attribute('d').count('L') >= 3]) >= 3
+    # Each detector's curve has a point for each bin; behind them lie the band and two intervals.
+    curve = page.locator('.figure').first.locator('.scatterlayer')
+    assert curve.locator('.points path').count() == 2 * len(result.first.bins)
+    assert curve.locator('.js-fill').count() == 3
     assert page.locator('h3').all_text_contents() == [table.title for table in result.tables()]
     cells = page.locator('table').nth(1).locator('tbody tr').first.locator('td').all_text_contents()
     assert f'{100 * result.first.all.AP:.1f}' in cells

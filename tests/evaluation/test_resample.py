@@ -68,7 +68,7 @@ def test_what_has_intervals_and_bands():
     assert not result.all.random
     assert not result.unassigned.interval
     for row in result.bins:
-        assert bool(row.interval) == (row.images > 1)
+        assert bool(row.interval) == (row.images >= 10)
         assert bool(row.random) == (row.images > 0)
         for low, high in row.interval.values():
             assert 0 <= low <= high <= 1

@@ -139,3 +139,15 @@ def test_bad_options(files, options, sentence):
     assert done.returncode == 2
     assert sentence in done.stderr
     assert 'Traceback' not in done.stderr
+
+
+def test_a_missing_picture_does_not_cost_the_scores(files, tmp_path):
+    truth, _ = files
+    truth.write_text(json.dumps(TRUTH | {'images': [TRUTH['images'][0] | {'file_name': 'a.jpg'}]}))
+    (tmp_path / 'images').mkdir()
+    (tmp_path / 'images' / 'a.jpg').write_bytes(b'\xff\xd8\xff cut off')
+    for images, sentence in ((tmp_path, 'a.jpg: no such image'), (tmp_path / 'images', 'a.jpg: not a readable image')):
+        done = run(*files, '--out-dir', tmp_path / 'out', '--image-dir', images)
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+        assert sentence in done.stderr
+        assert (tmp_path / 'out' / 'report.html').exists()
