@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument('--folder', type=Path, default=Path('work_dirs/benchmark'), help='for the data')
     parser.add_argument('--images', type=int, default=5000, help='to draw from (default: 5000)')
     parser.add_argument('--ground-truth', type=Path, help='of your own')
-    parser.add_argument('--sizes', type=int, nargs='+', default=[50, 200, 500, 1000])
+    parser.add_argument('--sizes', type=int, nargs='+', default=[10, 20, 50, 200, 500, 1000])
     parser.add_argument('--sets', type=int, default=200, help='of each size (default: 200)')
     parser.add_argument('--samples', type=int, default=200, help='bootstrap samples of each set (default: 200)')
     args = parser.parse_args()

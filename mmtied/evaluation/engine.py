@@ -19,6 +19,7 @@ from .coco_input import Detections, GroundTruth
 SCORES = ('AP', 'AP50', 'AP75', 'AR')
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 MAX_DETECTIONS = 100
+CHUNK = 5000  # images whose matches are read together: they come as dictionaries, large ones are slow and need memory
 # The reference API ignores instances beyond its largest area and whatever matches them, in every size: that is how
 # instances are left out of an evaluation without turning the detections of them into false positives.
 IGNORED_AREA = 1e11
@@ -69,12 +70,20 @@ class HotcocoEngine:
         """
         matched = np.zeros((len(IOU_THRESHOLDS), self.detections), dtype=bool)
         counted = matched.copy()
-        bar = tqdm(IOU_THRESHOLDS, 'matches', disable=self.quiet, delay=1, leave=False, unit='threshold')
-        for i, threshold in enumerate(bar):
+        images = self.evaluation.params.img_ids
+        chunks = [images[i : i + CHUNK] for i in range(0, len(images), CHUNK)]
+        steps = [(chunk, i) for chunk in chunks for i in range(len(IOU_THRESHOLDS))]
+        for chunk, i in tqdm(steps, 'matches', disable=self.quiet, delay=1, leave=False):
+            if len(chunks) > 1 and i == 0:
+                self.evaluation.params.img_ids = chunk
+                self.evaluation.evaluate()
             # No score reaches 2: the search for wrong labels, which takes time, is spared.
-            diagnosis = self.evaluation.image_diagnostics(iou_thr=threshold, score_thr=2.0)
+            diagnosis = self.evaluation.image_diagnostics(iou_thr=IOU_THRESHOLDS[i], score_thr=2.0)
             for array, key in ((counted, 'dt_status'), (matched, 'dt_match')):
                 array[i, np.fromiter(diagnosis[key], np.int64, len(diagnosis[key])) - 1] = True
+        if len(chunks) > 1:
+            self.evaluation.params.img_ids = images
+            self.evaluation.evaluate()
         return matched, counted
 
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from .accumulate import Accumulator
 
 CONFIDENCE = 0.95
-FEWEST = 10  # images: of fewer, intervals are too narrow
+FEWEST = 10  # images: of fewer, intervals are much too narrow
 
 
 def bootstrap(
@@ -76,8 +76,9 @@ def interval(samples: np.ndarray, estimate: float) -> tuple[float, float]:
     """Return the 95% interval of an estimate from its bootstrap samples, moved so that their mean is the estimate.
 
     A bootstrap sample holds fewer distinct images than the set, and interpolated AP rises as a set gets small: the
-    samples have the right spread about a wrong mean. Taken as they are, their middle 95% miss the expected AP in up to
-    two of three sets; moved, in one of twenty, of sets of 50 images in one of nine (`benchmarks/interval_coverage.py`).
+    samples have about the right spread about a wrong mean. Taken as they are, their middle 95% miss the expected AP in
+    up to two of three sets; moved, in one of twenty from 200 images up, in one of seven of 10 images
+    (`benchmarks/interval_coverage.py`).
     """
     low, high = middle(samples)
     shift = estimate - (np.nanmean(samples) if low == low else 0.0)

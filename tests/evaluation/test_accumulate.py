@@ -71,6 +71,16 @@ def test_both_engines_match_alike():
             assert ours.any()
 
 
+def test_matches_are_the_same_in_chunks(monkeypatch):
+    sets = checked(*made_up(images=100))
+    engine = HotcocoEngine(*sets, 'bbox')
+    wanted, scores = engine.matches(), engine.scores([np.arange(0, 100, 2)])
+    monkeypatch.setattr('mmtied.evaluation.engine.CHUNK', 7)
+    for ours, theirs in zip(engine.matches(), wanted):
+        assert (ours == theirs).all()
+    assert engine.scores([np.arange(0, 100, 2)]) == scores
+
+
 def test_only_a_hundred_detections_of_a_class_count():
     truth, _ = made_up()
     box = truth['annotations'][0] | {'score': 0.5}
