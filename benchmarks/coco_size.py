@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write ground truth and detections of the size of COCO val2017, for the benchmarks of the evaluation.
 
-5,000 images, 36,800 boxes of 80 classes and 110 detections an image: three near each instance, sometimes of a wrong
+5,000 images, 37,232 boxes of 80 classes and 110 detections an image: three near each instance, sometimes of a wrong
 class, the rest anywhere. With --ground-truth, the detections are made for a ground truth of your own instead.
 """
 

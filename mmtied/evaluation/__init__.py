@@ -1,4 +1,4 @@
-"""Evaluation by occlusion: ratio -> bins -> AP per bin. It imports only numpy and the COCO libraries.
+"""Evaluation by occlusion: ratio -> bins -> AP per bin. It imports numpy, the COCO libraries, msgspec and tqdm alone.
 
 `metric.py`, the form for mmdet's val and test loops, is imported by name: it needs mmdet. So are the pictures and the
 report, `curve.py`, `gallery.py` and `report.py`: they need matplotlib and plotly.

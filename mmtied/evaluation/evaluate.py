@@ -134,7 +134,7 @@ def _evaluate(
     for i, row in enumerate(rows[:-1]):
         accumulators = [per_row[i] for *_, per_row in measured]
         samples.append(None)
-        if settings.bootstrap and len(row.images) >= FEWEST:
+        if settings.bootstrap and _counts(truth, row)[0] >= FEWEST:
             arguments = row.images, settings.bootstrap, (settings.seed, i, 0), f'bootstrap of {row.label}', quiet
             samples[i] = bootstrap(accumulators, *arguments)
         if settings.random_subsets and i and len(row.images):

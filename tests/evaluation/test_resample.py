@@ -88,3 +88,12 @@ def test_intervals_are_as_wide_as_the_spread_of_other_draws():
         low, high = interval(bootstrap([model], images, 60, (i,), 'test')[:, 0, 0], scores[-1])
         widths.append(high - low)
     assert 0.6 < np.mean(widths) / (2 * 1.96 * np.std(scores)) < 1.6
+
+
+def test_instances_of_few_images_have_no_interval_either():
+    truth, found = made_up()
+    result = evaluate_occlusion(truth, found, per_instance=True, bootstrap=15)
+    assert {row.images >= 10 for row in result.bins} == {True, False}
+    for row in result.bins:
+        assert bool(row.interval) == (row.images >= 10)
+    assert 'Bins of fewer than 10 images have no interval' in str(result)
