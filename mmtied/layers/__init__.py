@@ -1,7 +1,8 @@
 """Tied layers: one thin filter, shared over equal blocks of channels."""
 
 from .tied_conv import TiedConv2d
+from .tied_gcb import TiedGCB
 from .tied_linear import TiedLinear
 from .tied_se import TiedSE
 
-__all__ = ['TiedConv2d', 'TiedLinear', 'TiedSE']
+__all__ = ['TiedConv2d', 'TiedGCB', 'TiedLinear', 'TiedSE']

@@ -4,8 +4,23 @@ Importing this package registers layers and backbones, and lets the checkpoints 
 """
 
 from ..safe_loading import allow_runner_checkpoints
+from .tied_backbone import TiedBackbone
+from .tied_resnest import TiedResNeSt
 from .tied_resnet import TiedResNet
+from .tied_resnext import TiedResNeXt
+from .tied_senet import TiedSENet
+from .variants import VARIANTS
+from .warm_start import WarmStart, warm_start
 
-__all__ = ['TiedResNet']
+__all__ = [
+    'VARIANTS',
+    'TiedBackbone',
+    'TiedResNeSt',
+    'TiedResNeXt',
+    'TiedResNet',
+    'TiedSENet',
+    'WarmStart',
+    'warm_start',
+]
 
 allow_runner_checkpoints()

@@ -6,78 +6,15 @@ and needs no compiled operators.
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Sequence
 
-import torch.utils.checkpoint as cp
-from mmcv.cnn import ConvModule, build_plugin_layer
-from mmengine.logging import print_log
+from mmcv.cnn import ContextBlock, ConvModule
 from mmengine.model import BaseModule, Sequential, initialize
-from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-PLUGIN_POSITIONS = ('after_conv1', 'after_conv2', 'after_conv3')
-
-
-class Bottleneck(BaseModule):
-    """The frame of a bottleneck: a residual branch that a subclass defines, plugins, shortcut and last ReLU.
-
-    A subclass builds its layers in ``__init__`` and calls :meth:`add_plugins` with their widths. It defines the
-    branch in :meth:`residual`, where it passes through :meth:`plug` at the three positions of mmdet's plugins.
-
-    Args:
-        shortcut: The projection of the input, or None for the identity.
-        with_cp: Whether to recompute the branch in the backward pass to save memory.
-        zero_init_residual: Whether the block starts as the identity.
-    """
-
-    expansion = 4
-
-    def __init__(self, shortcut: nn.Module | None, with_cp: bool, zero_init_residual: bool) -> None:
-        super().__init__()
-        self.shortcut = shortcut
-        self.with_cp = with_cp
-        self.zero_init_residual = zero_init_residual
-        self.relu = nn.ReLU(inplace=True)
-
-    @abstractmethod
-    def residual(self, x: Tensor) -> Tensor:
-        """Return the residual branch of the input, before the addition."""
-
-    @abstractmethod
-    def last_norm(self) -> nn.Module:
-        """Return the norm that ends the residual branch: a zero weight makes the block an identity."""
-
-    def add_plugins(self, plugins: Sequence[dict], *widths: int) -> None:
-        """Build the plugins behind the entry, the 3x3 convolutions and the exit, which have the given widths."""
-        self.plugin_names: dict[str, list[str]] = {position: [] for position in PLUGIN_POSITIONS}
-        for plugin in plugins:
-            width = widths[PLUGIN_POSITIONS.index(plugin['position'])]
-            cfg = dict(plugin['cfg'])
-            name, layer = build_plugin_layer(cfg, postfix=cfg.pop('postfix', ''), in_channels=width)
-            if hasattr(self, name):
-                raise ValueError(f"plugins: two plugins are named '{name}' in one block; give each cfg a `postfix`")
-            self.add_module(name, layer)
-            self.plugin_names[plugin['position']].append(name)
-
-    def plug(self, x: Tensor, position: str) -> Tensor:
-        """Pass the features through the plugins of a position."""
-        for name in self.plugin_names[position]:
-            x = getattr(self, name)(x)
-        return x
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.with_cp and x.requires_grad:
-            out = cp.checkpoint(self.residual, x, use_reentrant=False)
-        else:
-            out = self.residual(x)
-        return self.relu(out + (x if self.shortcut is None else self.shortcut(x)))
-
-    def zero_init_last(self) -> None:
-        """Make the block start as the identity, if it is to."""
-        if self.zero_init_residual:
-            nn.init.zeros_(self.last_norm().weight)
+from .bottleneck import Bottleneck, plugins_of_stage, tied_conv
+from .pretrained import report_matches
 
 
 class ResidualBackbone(BaseModule):
@@ -104,6 +41,7 @@ class ResidualBackbone(BaseModule):
         norm_cfg: The norm layers. Defaults to ``dict(type='BN', requires_grad=True)``.
         norm_eval: Whether batch norms keep their statistics while training. Defaults to False: unlike mmdet's
             ResNet, no pretrained weights are implied.
+        dcn, stage_with_dcn: mmdet's deformable convolution. It has no tied form, so only None is taken.
         plugins: mmdet's plugins, a list of ``dict(cfg=dict(type=…), position='after_conv1|2|3', stages=…)``.
         with_cp: Whether to recompute blocks in the backward pass to save memory. Defaults to False.
         zero_init_residual: Whether every block starts as an identity. Defaults to True.
@@ -140,6 +78,8 @@ class ResidualBackbone(BaseModule):
         conv_cfg: dict | None = None,
         norm_cfg: dict | None = None,
         norm_eval: bool = False,
+        dcn: None = None,
+        stage_with_dcn: Sequence[bool] = (False, False, False, False),
         plugins: Sequence[dict] | None = None,
         with_cp: bool = False,
         zero_init_residual: bool = True,
@@ -147,6 +87,11 @@ class ResidualBackbone(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         check_arguments(type(self), depth, num_stages, strides, dilations, out_indices, style, frozen_stages)
+        if dcn is not None or any(stage_with_dcn):
+            raise ValueError(
+                f'{type(self).__name__}: dcn={dcn!r}, stage_with_dcn={stage_with_dcn!r}: a deformable convolution has '
+                'no tied form; leave both out'
+            )
         self.out_indices = tuple(out_indices)
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
@@ -159,7 +104,6 @@ class ResidualBackbone(BaseModule):
         for i, name in enumerate(self.stage_names):
             planes = base_channels * 2**i
             out_channels = planes * self.block.expansion
-            stage_plugins = plugins_of_stage(plugins or (), i)
             blocks = []
             for j in range(self.stage_blocks[depth][i]):
                 stride = strides[i] if j == 0 else 1
@@ -176,7 +120,7 @@ class ResidualBackbone(BaseModule):
                         shortcut=shortcut,
                         conv_cfg=conv_cfg,
                         norm_cfg=norm_cfg,
-                        plugins=stage_plugins,
+                        plugins=plugins_of_stage(plugins or (), i),
                         with_cp=with_cp,
                         zero_init_residual=zero_init_residual,
                         **block_cfg,
@@ -190,7 +134,7 @@ class ResidualBackbone(BaseModule):
         self._freeze_stages()
 
     def init_weights(self) -> None:
-        """Initialise once: from a checkpoint, or Kaiming, then what ``init_cfg`` says, then the blocks' zeros.
+        """Initialise once: from a checkpoint, or Kaiming, then ``init_cfg``, then the zeros of blocks and plugins.
 
         Raises:
             ValueError: If a checkpoint holds none of the backbone's tensors, as an untied network's does.
@@ -210,6 +154,8 @@ class ResidualBackbone(BaseModule):
         for module in self.modules():
             if isinstance(module, Bottleneck):
                 module.zero_init_last()
+            elif isinstance(module, ContextBlock):
+                module.reset_parameters()
         return None
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -236,28 +182,6 @@ class ResidualBackbone(BaseModule):
                 if isinstance(module, _BatchNorm):
                     module.eval()
         return self
-
-
-def report_matches(backbone: ResidualBackbone, pretrained: dict) -> None:
-    """Log how many of the backbone's tensors a checkpoint holds, and raise an error where it holds none."""
-    content = CheckpointLoader.load_checkpoint(pretrained['checkpoint'], map_location='cpu')
-    prefix = pretrained.get('prefix') or ''
-    prefix += '.' if prefix and not prefix.endswith('.') else ''
-    state = content.get('state_dict', content)
-    shapes = {
-        name[len(prefix) :]: value.shape
-        for name, value in ((name.removeprefix('module.'), value) for name, value in state.items())
-        if name.startswith(prefix)
-    }
-    own = backbone.state_dict()
-    matched = sum(shapes.get(name) == value.shape for name, value in own.items())
-    network, source = type(backbone).__name__, pretrained['checkpoint']
-    print_log(f'{matched} of {len(own)} tensors of {network} are in {source}', 'current')
-    if not matched:
-        raise ValueError(
-            f'{network}: init_cfg: {source} holds none of its tensors; a config made for another network needs '
-            "init_cfg=None, and a classifier's checkpoint prefix='backbone.'"
-        )
 
 
 def check_arguments(
@@ -288,14 +212,6 @@ def check_arguments(
             raise ValueError(f'{cls.__name__}: {name}={value!r} must be {right}')
 
 
-def plugins_of_stage(plugins: Sequence[dict], stage: int) -> list[dict]:
-    """Return the plugins that a stage has; without ``stages`` a plugin is in all of them."""
-    for plugin in plugins:
-        if plugin.get('position') not in PLUGIN_POSITIONS:
-            raise ValueError(f'plugins: position={plugin.get("position")!r} must be one of {PLUGIN_POSITIONS}')
-    return [plugin for plugin in plugins if plugin.get('stages') is None or plugin['stages'][stage]]
-
-
 def make_stem(in_channels: int, channels: int, deep: bool, conv_cfg: dict | None, norm_cfg: dict) -> Sequential:
     """Return ResNet's stem, 7x7 or three 3x3, with its max pooling: 4 times smaller."""
     cfg = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg)
@@ -321,13 +237,3 @@ def make_shortcut(
         stride = 1
     conv = tied_conv('shortcut', in_channels, out_channels, 1, blocks, stride=stride, norm_cfg=norm_cfg, act_cfg=None)
     return Sequential(*pool, conv)
-
-
-def tied_conv(layer: str, in_channels: int, out_channels: int, kernel_size: int, blocks: int, **kwargs) -> ConvModule:
-    """Return a tied convolution with norm and ReLU, whose error for an indivisible width names the layer."""
-    try:
-        return ConvModule(
-            in_channels, out_channels, kernel_size, conv_cfg=dict(type='TiedConv', blocks=blocks), **kwargs
-        )
-    except ValueError as error:
-        raise ValueError(f'{layer}: {error}') from error

@@ -15,9 +15,8 @@ from mmengine.model import ModuleList
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-# conv_cfg=dict(type='TiedConv') needs the layers registered.
-from .. import layers  # noqa: F401
-from .residual_backbone import Bottleneck, ResidualBackbone, tied_conv
+from .bottleneck import Bottleneck, tied_conv, width_of
+from .residual_backbone import ResidualBackbone
 
 MIXERS = ('sum', 'concat', 'none')
 
@@ -37,6 +36,7 @@ class TiedBottleneck(Bottleneck):
         stride, dilation: Of the 3x3 convolutions of the splits; with style 'caffe' the entry has the stride.
         style, conv_cfg, norm_cfg, plugins, shortcut, with_cp, zero_init_residual: As in ``ResidualBackbone``.
         base_width, blocks, entry_blocks, mixer, mixer_blocks: As in :class:`TiedResNet`.
+        groups: G of each split's convolution, which is a TGC above 1. Defaults to 1.
 
     Shape:
         Input (N, in_channels, H, W), output (N, 4 p, H / stride, W / stride).
@@ -61,11 +61,10 @@ class TiedBottleneck(Bottleneck):
         entry_blocks: int,
         mixer: str,
         mixer_blocks: int,
+        groups: int = 1,
     ) -> None:
         super().__init__(shortcut, with_cp, zero_init_residual)
-        if planes * base_width % 64:
-            raise ValueError(f'base_width={base_width} gives splits of {planes * base_width / 64} channels')
-        width = planes * base_width // 64
+        width = width_of(planes, base_width)
         entry_stride, split_stride = (stride, 1) if style == 'caffe' else (1, stride)
         entry_width = len(blocks) * width
         self.entry = tied_conv(
@@ -74,7 +73,7 @@ class TiedBottleneck(Bottleneck):
         self.splits = ModuleList(
             tied_conv(
                 *(f'splits.{i}', width, width, 3, split_blocks),
-                **dict(stride=split_stride, padding=dilation, dilation=dilation, norm_cfg=norm_cfg),
+                **dict(stride=split_stride, padding=dilation, dilation=dilation, groups=groups, norm_cfg=norm_cfg),
             )
             for i, split_blocks in enumerate(blocks)
         )
@@ -125,8 +124,9 @@ class TiedResNet(ResidualBackbone):
         mixer_blocks: B of the mixer's 3x3 TBC. Defaults to 2.
         **kwargs: Arguments of mmdet's ResNet: ``in_channels, stem_channels, base_channels, num_stages, strides,
             dilations, out_indices, style, deep_stem, avg_down, frozen_stages, conv_cfg, norm_cfg, norm_eval,
-            plugins, with_cp, zero_init_residual, init_cfg``, see :class:`ResidualBackbone`. Not ``dcn``: a
-            deformable convolution has no tied form; nor the deprecated ``pretrained``.
+            plugins, with_cp, zero_init_residual, init_cfg``, see :class:`ResidualBackbone`. A ``dcn`` is refused: a
+            deformable convolution has no tied form.
+        block_cfg: What the block of a subclass takes beyond these. Defaults to None.
 
     Shape:
         Input (N, 3, H, W). Output by default (N, 256, H/4, W/4), (N, 512, H/8, W/8), (N, 1024, H/16, W/16) and
@@ -156,13 +156,14 @@ class TiedResNet(ResidualBackbone):
         shortcut_blocks: int = 2,
         mixer: str = 'sum',
         mixer_blocks: int = 2,
+        block_cfg: dict | None = None,
         **kwargs,
     ) -> None:
+        name = type(self).__name__
         if not isinstance(blocks, Sequence) or len(blocks) != splits:
-            raise ValueError(f'TiedResNet: blocks={blocks!r} must hold one number for each of splits={splits}')
+            raise ValueError(f'{name}: blocks={blocks!r} must hold one number for each of splits={splits}')
         if mixer not in MIXERS:
-            raise ValueError(f'TiedResNet: mixer={mixer!r} must be one of {MIXERS}')
-        block_cfg = dict(
-            base_width=base_width, blocks=blocks, entry_blocks=entry_blocks, mixer=mixer, mixer_blocks=mixer_blocks
-        )
+            raise ValueError(f'{name}: mixer={mixer!r} must be one of {MIXERS}')
+        tied = dict(base_width=base_width, blocks=blocks, entry_blocks=entry_blocks, mixer=mixer)
+        block_cfg = dict(tied, mixer_blocks=mixer_blocks, **block_cfg or {})
         super().__init__(depth, block_cfg, shortcut_blocks, **kwargs)

@@ -1,0 +1,101 @@
+"""The frame of every tied bottleneck: what surrounds the residual branch, and the layers that branches are made of."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import torch.utils.checkpoint as cp
+from mmcv.cnn import ConvModule, build_plugin_layer
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+# conv_cfg=dict(type='TiedConv') needs the layers registered.
+from .. import layers  # noqa: F401
+
+PLUGIN_POSITIONS = ('after_conv1', 'after_conv2', 'after_conv3')
+
+
+class Bottleneck(BaseModule):
+    """The frame of a bottleneck: a residual branch that a subclass defines, plugins, shortcut and last ReLU.
+
+    A subclass builds its layers in ``__init__`` and calls :meth:`add_plugins` with their widths. It defines the
+    branch in :meth:`residual`, where it passes through :meth:`plug` at the three positions of mmdet's plugins.
+
+    Args:
+        shortcut: The projection of the input, or None for the identity.
+        with_cp: Whether to recompute the branch in the backward pass to save memory.
+        zero_init_residual: Whether the block starts as the identity.
+    """
+
+    expansion = 4
+
+    def __init__(self, shortcut: nn.Module | None, with_cp: bool, zero_init_residual: bool) -> None:
+        super().__init__()
+        self.shortcut = shortcut
+        self.with_cp = with_cp
+        self.zero_init_residual = zero_init_residual
+        self.relu = nn.ReLU(inplace=True)
+
+    @abstractmethod
+    def residual(self, x: Tensor) -> Tensor:
+        """Return the residual branch of the input, before the addition."""
+
+    @abstractmethod
+    def last_norm(self) -> nn.Module:
+        """Return the norm that ends the residual branch: a zero weight makes the block an identity."""
+
+    def add_plugins(self, plugins: Sequence[dict], *widths: int) -> None:
+        """Build the plugins behind the entry, the 3x3 convolutions and the exit, which have the given widths."""
+        self.plugin_names: dict[str, list[str]] = {position: [] for position in PLUGIN_POSITIONS}
+        for plugin in plugins:
+            width = widths[PLUGIN_POSITIONS.index(plugin['position'])]
+            cfg = dict(plugin['cfg'])
+            name, layer = build_plugin_layer(cfg, postfix=cfg.pop('postfix', ''), in_channels=width)
+            if hasattr(self, name):
+                raise ValueError(f"plugins: two plugins are named '{name}' in one block; give each cfg a `postfix`")
+            self.add_module(name, layer)
+            self.plugin_names[plugin['position']].append(name)
+
+    def plug(self, x: Tensor, position: str) -> Tensor:
+        """Pass the features through the plugins of a position."""
+        for name in self.plugin_names[position]:
+            x = getattr(self, name)(x)
+        return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.with_cp and x.requires_grad:
+            out = cp.checkpoint(self.residual, x, use_reentrant=False)
+        else:
+            out = self.residual(x)
+        return self.relu(out + (x if self.shortcut is None else self.shortcut(x)))
+
+    def zero_init_last(self) -> None:
+        """Make the block start as the identity, if it is to."""
+        if self.zero_init_residual:
+            nn.init.zeros_(self.last_norm().weight)
+
+
+def plugins_of_stage(plugins: Sequence[dict], stage: int) -> list[dict]:
+    """Return the plugins that a stage has; without ``stages`` a plugin is in all of them."""
+    for plugin in plugins:
+        if plugin.get('position') not in PLUGIN_POSITIONS:
+            raise ValueError(f'plugins: position={plugin.get("position")!r} must be one of {PLUGIN_POSITIONS}')
+    return [plugin for plugin in plugins if plugin.get('stages') is None or plugin['stages'][stage]]
+
+
+def width_of(planes: int, base_width: int) -> int:
+    """Return w = p x base width / 64, the width of a split in a stage of p planes."""
+    if planes * base_width % 64:
+        raise ValueError(f'base_width={base_width} gives splits of {planes * base_width / 64} channels')
+    return planes * base_width // 64
+
+
+def tied_conv(layer: str, in_channels: int, out_channels: int, kernel_size: int, blocks: int, **kwargs) -> ConvModule:
+    """Return a tied convolution with norm and ReLU, whose error for an indivisible width names the layer."""
+    try:
+        return ConvModule(
+            in_channels, out_channels, kernel_size, conv_cfg=dict(type='TiedConv', blocks=blocks), **kwargs
+        )
+    except ValueError as error:
+        raise ValueError(f'{layer}: {error}') from error

@@ -1,0 +1,224 @@
+"""Tie chosen layers of any network, as ``torch.nn.SyncBatchNorm.convert_sync_batchnorm`` converts norms."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from mmcv.cnn import Conv2d as MMCVConv2d
+from torch import nn
+
+from ..analysis.complexity import macs_by_module
+from ..layers import TiedConv2d, TiedLinear
+from .projection import project, project_bias
+
+Policy = Mapping[str, int] | Callable[[str, nn.Module], int | None]
+
+# Subclasses compute something else than these (adaptive padding, parametrised weights), and a tied layer would not.
+CONVS = (nn.Conv2d, MMCVConv2d)
+
+
+@dataclass(frozen=True)
+class TiedLayer:
+    """A layer that was tied: its name, its class before, B, and what it has and costs, before and after."""
+
+    name: str
+    layer: str
+    blocks: int
+    parameters: tuple[int, int]
+    macs: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class LeftLayer:
+    """A layer that was chosen but left as it is, and the reason."""
+
+    name: str
+    layer: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class TieReport:
+    """What :func:`tie_model` did. As a string it is a table of the layers and of the whole network.
+
+    Attributes:
+        tied, left: The layers, in the network's order.
+        parameters: Of the whole network, before and after.
+        macs: Multiply-adds of the whole network for one image, before and after; None where no size was given.
+    """
+
+    tied: tuple[TiedLayer, ...]
+    left: tuple[LeftLayer, ...]
+    parameters: tuple[int, int]
+    macs: tuple[int, int] | None = None
+
+    def __str__(self) -> str:
+        heading = ('layer', 'was', 'B', 'parameters', 'tied') + (('MACs', 'tied') if self.macs else ())
+        rows = [heading]
+        for layer in (*self.tied, TiedLayer('whole network', '', 0, self.parameters, self.macs)):
+            counts = (*layer.parameters, *(layer.macs or ()))
+            rows.append((layer.name, layer.layer, str(layer.blocks or ''), *(f'{count:,}' for count in counts)))
+        widths = [max(map(len, column)) for column in zip(*rows)]
+        lines = [
+            '  '.join(
+                cell.ljust(width) if i < 2 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths))
+            )
+            for row in rows
+        ]
+        lines += [f'left as it is: {layer.name} ({layer.layer}): {layer.reason}' for layer in self.left]
+        return '\n'.join(line.rstrip() for line in lines)
+
+
+def tie_model(model: nn.Module, policy: Policy, size: tuple[int, int] | None = None) -> TieReport:
+    """Replace chosen ``nn.Conv2d`` and ``nn.Linear`` of a network by tied ones, in place.
+
+    Weights start from the least-squares projection of the old ones: the mean of the diagonal blocks. Norms, hooks and
+    the names of all tensors stay. Layers that cannot be tied are left and listed: those whose channels B does not
+    divide, subclasses with a computation of their own, layers with hooks and layers that share their weight.
+
+    It works for what is called as a module. A network that reads ``layer.weight`` itself, as some fused attention does,
+    fails with a tied layer.
+
+    Args:
+        model: Any network, of mmdet, mmpretrain, timm or your own. Tie before the optimizer is built.
+        policy: Which layers get how many blocks. Either a mapping of name patterns with ``*``, ``?`` and ``[…]`` to B,
+            such as ``{'*.downsample.*': 1, 'layer[34].*.conv2': 4}``, where the first pattern that fits decides and 1
+            leaves a layer; or a function of name and layer that returns B, or None to leave it.
+        size: Height and width of an image; if given, multiply-adds are counted for it, before and after.
+
+    Returns:
+        What was tied, and what was left and why.
+
+    Raises:
+        ValueError: If a pattern fits no layer, B is not a whole number of at least 1, or the model is itself a layer.
+
+    Example:
+        >>> from torch import nn
+        >>> from mmtied.tying import tie_model
+        >>> print(tie_model(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3)), {'*': 2}, size=(8, 8)))
+        layer          was     B  parameters  tied    MACs    tied
+        1              Conv2d  2         584   148   9,216   4,608
+        whole network                    808   372  16,992  12,384
+        left as it is: 0 (Conv2d): in_channels=3 cannot be cut into 2 equal blocks
+    """
+    if isinstance(model, nn.Conv2d | nn.Linear):
+        raise ValueError(f'tie_model: the model is itself a {type(model).__name__}; tie the network that has it')
+    owners = Counter(id(parameter) for module in model.modules() for parameter in module._parameters.values())
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)}
+    chosen, left = {}, []
+    for name, blocks in choose(layers, policy).items():
+        layer = layers[name]
+        reason = why_not(layer, blocks)
+        if reason is None and owners[id(layer.weight)] > 1:
+            reason = 'it shares its weight with another layer'
+        if reason is None:
+            chosen[name] = (tied_layer(layer, blocks), blocks)
+        else:
+            left.append(LeftLayer(name, type(layer).__name__, reason))
+    return replace(model, chosen, left, size)
+
+
+def choose(layers: Mapping[str, nn.Module], policy: Policy) -> dict[str, int]:
+    """Return B of the layers that the policy chooses, by their names."""
+    patterns = None if callable(policy) else dict(policy)
+    unused = set(patterns or ())
+    chosen = {}
+    for name, layer in layers.items():
+        if patterns is None:
+            source, blocks = 'policy', policy(name, layer)
+        else:
+            source = next((pattern for pattern in patterns if fnmatchcase(name, pattern)), None)
+            unused -= {pattern for pattern in unused if fnmatchcase(name, pattern)}
+            blocks = patterns.get(source)
+        if blocks is None:
+            continue
+        if not isinstance(blocks, int) or blocks < 1:
+            raise ValueError(f'tie_model: {source!r} gives blocks={blocks!r} for {name}: a whole number of 1 or more')
+        if blocks > 1:
+            chosen[name] = blocks
+    if unused:
+        names = ', '.join(list(layers)[:5])
+        raise ValueError(f'tie_model: no layer fits the pattern {min(unused)!r}; there are {names}, …')
+    return chosen
+
+
+def why_not(layer: nn.Module, blocks: int) -> str | None:
+    """Return the reason for which a layer cannot be tied, or None."""
+    if isinstance(layer, TiedConv2d | TiedLinear):
+        return f'it is tied already, blocks={layer.blocks}'
+    if type(layer) not in (*CONVS, nn.Linear):
+        return f'{type(layer).__name__} is a subclass that may compute something of its own'
+    if layer._forward_hooks or layer._forward_pre_hooks:
+        return 'it has hooks'
+    if isinstance(layer, nn.Linear):
+        channels = dict(in_features=layer.in_features, out_features=layer.out_features)
+        parts, meaning = blocks, f'{blocks} equal blocks'
+    else:
+        channels = dict(in_channels=layer.in_channels, out_channels=layer.out_channels)
+        parts, meaning = blocks * layer.groups, f'{blocks} equal blocks'
+        if layer.groups > 1:
+            meaning += f' in each of {layer.groups} groups'
+    indivisible = [f'{name}={count}' for name, count in channels.items() if count % parts]
+    return f'{" and ".join(indivisible)} cannot be cut into {meaning}' if indivisible else None
+
+
+def tied_layer(layer: nn.Conv2d | nn.Linear, blocks: int) -> TiedConv2d | TiedLinear:
+    """Return the tied layer in the place of an ordinary one, with its projected weights."""
+    bias = layer.bias is not None
+    # On 'meta' nothing is initialised: the weights follow.
+    if isinstance(layer, nn.Linear):
+        groups = 1
+        tied = TiedLinear(layer.in_features, layer.out_features, bias, 'meta', blocks=blocks)
+    else:
+        groups = layer.groups
+        tied = TiedConv2d(
+            *(layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding, layer.dilation),
+            *(groups, bias, layer.padding_mode, 'meta'),
+            blocks=blocks,
+        )
+    weight = project(layer.weight.detach(), blocks, groups)
+    tied.weight = nn.Parameter(weight, requires_grad=layer.weight.requires_grad)
+    if bias:
+        tied.bias = nn.Parameter(project_bias(layer.bias.detach(), blocks, groups), layer.bias.requires_grad)
+    return tied.train(layer.training)
+
+
+def replace(
+    model: nn.Module, chosen: Mapping[str, tuple[nn.Module, int]], left: list[LeftLayer], size: tuple[int, int] | None
+) -> TieReport:
+    """Put new modules, and their B, in the places of those with the given names, and report it."""
+    modules = dict(model.named_modules())
+    before = {name: modules[name] for name in chosen}
+    parameters = {name: count(module) for name, module in (*before.items(), ('', model))}
+    macs = macs_by_module(model, size) if size else {}
+    swap(model, {before[name]: new for name, (new, _) in chosen.items()})
+    macs_after = macs_by_module(model, size) if size else {}
+
+    def cost(name: str) -> tuple[int, int] | None:
+        return (macs.get(name, 0), macs_after.get(name, 0)) if size else None
+
+    tied = tuple(
+        TiedLayer(name, type(before[name]).__name__, blocks, (parameters[name], count(new)), cost(name))
+        for name, (new, blocks) in chosen.items()
+    )
+    return TieReport(tied, tuple(left), (parameters[''], count(model)), cost(''))
+
+
+def swap(model: nn.Module, new: Mapping[nn.Module, nn.Module]) -> None:
+    """Replace modules in all their places: a head shared by several levels stays shared."""
+    places = defaultdict(list)
+    for parent in model.modules():
+        for attribute, child in parent._modules.items():
+            if child in new:
+                places[child].append((parent, attribute))
+    for child, its_places in places.items():
+        for parent, attribute in its_places:
+            setattr(parent, attribute, new[child])
+
+
+def count(module: nn.Module) -> int:
+    """Return the number of parameters, trainable or not."""
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -1,0 +1,42 @@
+"""Expand tied layers to ordinary ones that compute the same."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ..layers import TiedConv2d, TiedLinear
+from .projection import expand, expand_bias
+from .tie_model import swap
+
+
+def untie(model: nn.Module) -> nn.Module:
+    """Replace every tied layer by an ordinary one of the same outputs, in place, and return the model.
+
+    Its weights are block diagonal: B² times as many parameters and B times as many multiply-adds, most of them zeros.
+    It is for tools that know only ordinary layers, such as fusing convolutions with norms, or for training on untied.
+
+    Args:
+        model: Any network, or a tied layer.
+    """
+    tied = [module for module in model.modules() if isinstance(module, TiedConv2d | TiedLinear)]
+    ordinary = {module: ordinary_layer(module) for module in tied}
+    swap(model, ordinary)
+    return ordinary.get(model, model)
+
+
+def ordinary_layer(tied: TiedConv2d | TiedLinear) -> nn.Conv2d | nn.Linear:
+    """Return the ordinary layer of the same outputs."""
+    bias = tied.bias is not None
+    if isinstance(tied, TiedLinear):
+        groups = 1
+        layer = nn.Linear(tied.in_features, tied.out_features, bias, 'meta')
+    else:
+        groups = tied.groups
+        layer = nn.Conv2d(
+            *(tied.in_channels, tied.out_channels, tied.kernel_size, tied.stride, tied.padding, tied.dilation),
+            *(groups, bias, tied.padding_mode, 'meta'),
+        )
+    layer.weight = nn.Parameter(expand(tied.weight.detach(), tied.blocks, groups), tied.weight.requires_grad)
+    if bias:
+        layer.bias = nn.Parameter(expand_bias(tied.bias.detach(), tied.blocks, groups), tied.bias.requires_grad)
+    return layer.train(tied.training)

@@ -1,0 +1,115 @@
+"""TiedBackbone: two lines in a config tie its backbone, and the weights come from the ordinary network."""
+
+import copy
+
+import pytest
+import torch
+from mmdet.models.backbones import ResNet
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import MODELS as PRETRAIN_MODELS
+from torch.testing import assert_close
+
+from mmtied.layers import TiedConv2d, TiedSE
+from mmtied.models import TiedBackbone
+from mmtied.tying import tie_model
+
+POLICY = {'layer[34].*.conv2': 4}
+
+
+@pytest.fixture(autouse=True)
+def default_scope():
+    init_default_scope('mmdet')
+
+
+def test_two_lines_in_a_config(tmp_path, caplog):
+    (tmp_path / 'tied.py').write_text(
+        "_base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'\n"
+        "model = dict(backbone=dict(type='mmtied.TiedBackbone', network='ResNet', policy={'layer[34].*.conv2': 4}))\n"
+    )
+    config = Config.fromfile(tmp_path / 'tied.py')
+    assert config.model.backbone.depth == 50
+    detector = MODELS.build(config.model)
+    tied = [module for module in detector.backbone.modules() if isinstance(module, TiedConv2d)]
+    assert len(tied) == 6 + 3
+    assert {conv.blocks for conv in tied} == {4}
+    # The base's frozen stages and norms hold.
+    detector.train()
+    assert not any(p.requires_grad for p in detector.backbone.network.layer1.parameters())
+    assert not detector.backbone.network.layer4[0].bn1.training
+
+
+def test_weights_are_those_of_the_ordinary_network_projected(tmp_path):
+    trained = ResNet(50, base_channels=16)
+    trained.init_weights()
+    torch.save(trained.state_dict(), tmp_path / 'trained.pth')
+    backbone = MODELS.build(
+        dict(
+            **dict(type='TiedBackbone', network='ResNet', policy=POLICY, depth=50, base_channels=16),
+            init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'trained.pth')),
+        )
+    )
+    parameters = list(backbone.parameters())
+    backbone.init_weights()
+    wanted = copy.deepcopy(trained)
+    tie_model(wanted, POLICY)
+    for name, value in wanted.state_dict().items():
+        assert_close(backbone.network.state_dict()[name], value)
+    # The optimizer, built before, keeps its parameters.
+    assert all(a is b for a, b in zip(parameters, backbone.parameters()))
+    assert backbone.is_init
+    backbone.eval(), wanted.eval()
+    x = torch.randn(1, 3, 64, 64)
+    for a, b in zip(backbone(x), wanted(x)):
+        assert_close(a, b)
+
+
+def test_a_detectors_init_keeps_its_weights():
+    detector = MODELS.build(
+        dict(
+            type='RetinaNet',
+            backbone=dict(type='TiedBackbone', network='ResNet', policy=POLICY, depth=50, base_channels=16),
+            neck=dict(type='FPN', in_channels=[64, 128, 256, 512], out_channels=16, num_outs=5),
+            bbox_head=dict(
+                **dict(type='RetinaHead', num_classes=3, in_channels=16, feat_channels=16, stacked_convs=1),
+                anchor_generator=dict(type='AnchorGenerator', ratios=[1.0], scales=[8], strides=[8, 16, 32, 64, 128]),
+            ),
+        )
+    )
+    detector.init_weights()
+    norms = [m.weight for n, m in detector.backbone.network.named_modules() if n.endswith('bn3')]
+    assert not any(weight.any() for weight in norms)  # ResNet's own zero_init_residual
+    assert len(detector(torch.randn(1, 3, 64, 64))[0]) == 5
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path):
+    torch.save({'other.weight': torch.zeros(3)}, tmp_path / 'other.pth')
+    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'other.pth'))
+    backbone = TiedBackbone('ResNet', POLICY, depth=50, base_channels=16, init_cfg=init_cfg)
+    with pytest.raises(ValueError, match=r'other\.pth holds none of its tensors'):
+        backbone.init_weights()
+
+
+def test_tied_se_in_a_classifier():
+    init_default_scope('mmpretrain')
+    classifier = PRETRAIN_MODELS.build(
+        dict(
+            type='ImageClassifier',
+            backbone=dict(type='mmtied.TiedBackbone', network='EfficientNet', arch='b0', se_blocks=4),
+            neck=dict(type='GlobalAveragePooling'),
+            head=dict(type='LinearClsHead', num_classes=5, in_channels=1280),
+        )
+    )
+    classifier.init_weights()
+    assert sum(isinstance(module, TiedSE) for module in classifier.modules()) == 16
+    assert classifier(torch.randn(2, 3, 64, 64)).shape == (2, 5)
+
+
+def test_arguments():
+    with pytest.raises(ValueError, match='needs policy'):
+        TiedBackbone('ResNet', depth=50)
+    with pytest.raises(ValueError, match="no layer fits the pattern 'layer9'"):
+        TiedBackbone('ResNet', {'layer9': 2}, depth=50)
+    with pytest.raises(ValueError, match='no SELayer'):
+        TiedBackbone('ResNet', se_blocks=2, depth=50)

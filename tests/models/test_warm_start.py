@@ -1,0 +1,158 @@
+"""Warm starts: with one block and one split all weights of the ordinary network fit, and outputs are equal."""
+
+import pytest
+import torch
+from mmdet.models.backbones import ResNet as DetResNet
+from mmdet.models.backbones import ResNeXt as DetResNeXt
+from mmengine.registry import MODELS, init_default_scope
+from mmpretrain.models.backbones import ResNetV1d, ResNeXt, SEResNet
+from timm.models.resnet import seresnet50
+from torch import nn
+from torch.testing import assert_close
+from torchvision.models import resnet50, resnext101_32x8d, wide_resnet50_2
+
+from mmtied.models import VARIANTS, TiedBackbone, TiedResNeSt, TiedResNet, TiedResNeXt, TiedSENet, warm_start
+from mmtied.tying.projection import project
+
+UNTIED = dict(entry_blocks=1, shortcut_blocks=1, mixer='none')
+ONE_SPLIT = dict(UNTIED, splits=1, base_width=64, blocks=(1,))
+FOUR_STAGES = dict(out_indices=(0, 1, 2, 3))
+
+
+def randomised(network: nn.Module) -> nn.Module:
+    for name, value in network.state_dict().items():
+        if name.endswith('running_var'):
+            nn.init.uniform_(value, 0.5, 1.5)
+        elif value.is_floating_point():
+            nn.init.normal_(value, 0.5 if value.dim() == 1 else 0, 0.1)
+    network.eval()
+    return network
+
+
+@pytest.mark.parametrize('make_source, make_target', [
+    (lambda: DetResNet(50, base_channels=16), lambda: TiedResNet(50, base_channels=16, **ONE_SPLIT)),
+    (
+        lambda: DetResNet(50, base_channels=16, style='caffe', deep_stem=True, avg_down=True),
+        lambda: TiedResNet(50, base_channels=16, style='caffe', deep_stem=True, avg_down=True, **ONE_SPLIT),
+    ),
+    (
+        lambda: ResNetV1d(depth=50, base_channels=16, stem_channels=16, **FOUR_STAGES, expansion=4),
+        lambda: TiedResNet(50, base_channels=16, deep_stem=True, avg_down=True, **ONE_SPLIT),
+    ),
+    (
+        lambda: DetResNeXt(depth=50, groups=32, base_width=4),
+        lambda: TiedResNeXt(50, base_width=32, blocks=(1, 1, 1, 1), groups=8, **UNTIED),
+    ),
+    (
+        lambda: ResNeXt(50, groups=32, width_per_group=8, **FOUR_STAGES),
+        lambda: TiedResNeXt(50, blocks=(1, 1, 1, 1), **UNTIED),
+    ),
+    (
+        lambda: SEResNet(50, deep_stem=True, **FOUR_STAGES),
+        lambda: TiedSENet(50, se_blocks=1, **ONE_SPLIT),
+    ),
+], ids=['mmdet', 'mmdet caffe', 'mmpretrain V1d', 'mmdet ResNeXt', 'mmpretrain ResNeXt', 'SE'])  # fmt: skip
+def test_untied_network_is_the_ordinary_one(make_source, make_target):
+    """B = 1 everywhere: every tensor matches, and the outputs are those of the reference implementation."""
+    source, target = randomised(make_source()), make_target()
+    result = warm_start(target, source.state_dict())
+    assert set(result.tensors) == set(target.state_dict())
+    assert result.counts == dict(matched=len(result.tensors), projected=0, initialised=0)
+    source.double()
+    target.double().eval()
+    x = torch.randn(2, 3, 64, 64, dtype=torch.double)
+    with torch.no_grad():
+        for a, b in zip(target(x), source(x)):
+            assert_close(a, b)
+
+
+def test_torchvision_and_timm_names():
+    source = randomised(resnet50())
+    target = TiedResNet(50, **ONE_SPLIT, out_indices=(3,))
+    warm_start(target, source.state_dict())
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert_close(source.fc(target.eval()(x)[0].mean((2, 3))), source(x), rtol=1e-4, atol=1e-3)
+    source = randomised(seresnet50())
+    target = TiedSENet(50, deep_stem=False, se_blocks=1, **ONE_SPLIT, out_indices=(3,))
+    assert warm_start(target, source.state_dict()).counts['initialised'] == 0
+    with torch.no_grad():
+        assert_close(target.eval()(x)[0], source.forward_features(x), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize('make_source, variant, initialised', [
+    (wide_resnet50_2, 'tiedresnet50', {'mixer'}),
+    (lambda: ResNeXt(50, groups=32, width_per_group=4), 'tiedresnet50', {'mixer'}),
+    (wide_resnet50_2, 'tiedresnet50-nomixer', set()),
+    (resnext101_32x8d, 'tiedresnext101', {'mixer'}),
+    # Half as wide as the tied one.
+    (resnet50, 'tiedresnet50', {'entry', 'splits', 'mixer', 'exit'}),
+    (lambda: ResNetV1d(depth=50), 'tiedresnest50-s', {'attention'}),
+    (lambda: SEResNet(101), 'tiedsenet101-s', {'stem', 'entry', 'splits', 'mixer', 'exit'}),
+])  # fmt: skip
+def test_what_fits_is_taken_and_the_rest_initialised(make_source, variant, initialised):
+    target = MODELS.build(VARIANTS[variant])
+    result = warm_start(target, make_source().state_dict())
+    parts = {
+        name.split('.')[2 if name.startswith('layer') else 0]
+        for name, how in result.tensors.items()
+        if how == 'initialised'
+    }
+    assert parts == initialised
+    assert f'{result.counts["projected"]}' in str(result)
+
+
+def test_weights_are_projected_part_by_part():
+    source = randomised(wide_resnet50_2()).state_dict()
+    target = TiedResNet(50)
+    result = warm_start(target, source)
+    block, prefix = target.layer2[0], 'layer2.0.'
+    assert_close(block.entry.conv.weight, project(source[prefix + 'conv1.weight'], 2))
+    width = 64
+    for i, (split, blocks) in enumerate(zip(block.splits, (1, 2, 4, 8))):
+        chunk = slice(i * width, (i + 1) * width)
+        assert_close(split.conv.weight, project(source[prefix + 'conv2.weight'][chunk, chunk], blocks))
+        assert_close(split.norm.running_mean, source[prefix + 'bn2.running_mean'][chunk])
+        # The rest of its rows is lost, even where B = 1.
+        assert result.tensors[f'{prefix}splits.{i}.conv.weight'] == 'projected'
+    assert_close(block.exit.conv.weight[:, : 4 * width], source[prefix + 'conv3.weight'])
+    assert not block.exit.conv.weight[:, 4 * width :].any()
+    assert_close(block.shortcut[0].conv.weight, project(source[prefix + 'downsample.0.weight'], 2))
+    assert block.mixer.conv.weight.any()
+
+
+def test_same_network_tied():
+    init_default_scope('mmpretrain')
+    source = randomised(SEResNet(50, base_channels=16, stem_channels=16)).state_dict()
+    backbone = TiedBackbone(
+        **dict(network='SEResNet', policy={'layer4.*.conv2': 2}, se_blocks=2),
+        **dict(depth=50, base_channels=16, stem_channels=16),
+    )
+    incomplete = {name: value for name, value in source.items() if not name.startswith(('conv1', 'head'))}
+    result = warm_start(backbone, incomplete)
+    assert result.tensors['network.conv1.weight'] == 'initialised'
+    assert result.counts['initialised'] == 1
+    assert result.tensors['network.layer1.0.se_layer.squeeze.weight'] == 'projected'
+    assert result.tensors['network.layer4.0.conv2.weight'] == 'projected'
+    assert result.tensors['network.layer4.0.conv3.weight'] == 'matched'
+    assert_close(backbone.network.layer4[0].conv2.weight, project(source['layer4.0.conv2.weight'], 2))
+    squeeze = source['layer1.0.se_layer.conv1.conv.weight'].flatten(1)
+    assert_close(backbone.network.layer1[0].se_layer.squeeze.weight, project(squeeze, 2))
+
+
+def test_a_norm_of_another_kind_is_initialised():
+    target = TiedResNet(50, base_channels=16, norm_cfg=dict(type='GN', num_groups=4), **ONE_SPLIT)
+    result = warm_start(target, DetResNet(50, base_channels=16).state_dict())
+    assert result.tensors['layer1.0.entry.conv.weight'] == 'matched'
+    assert not any(name.endswith('running_mean') for name in result.tensors)
+
+
+@pytest.mark.parametrize('make_target', [lambda: TiedResNet(50), lambda: TiedResNeSt(50)])
+def test_nothing_that_fits_is_an_error(make_target):
+    with pytest.raises(ValueError, match=r'none of the 1 tensors \(blocks\.0\.weight, …\) fits'):
+        warm_start(make_target(), {'blocks.0.weight': torch.zeros(4, 4)})
+
+
+def test_other_networks_are_refused():
+    with pytest.raises(TypeError, match='ResNet is neither'):
+        warm_start(DetResNet(50), {})

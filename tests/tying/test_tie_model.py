@@ -1,0 +1,184 @@
+"""tie_model and untie on networks of timm, mmdet, mmpretrain and torchvision."""
+
+import copy
+
+import pytest
+import timm
+import torch
+from mmcv.cnn import fuse_conv_bn
+from mmdet.models.backbones import ResNet as DetResNet
+from mmpretrain.models.backbones import VisionTransformer
+from torch import nn
+from torch.testing import assert_close
+from torchvision.models import resnet18
+
+from mmtied.analysis import complexity
+from mmtied.layers import TiedConv2d, TiedLinear
+from mmtied.models import TiedResNet
+from mmtied.tying import tie_model, untie
+
+
+def shapes(model):
+    return {name: value.shape for name, value in model.state_dict().items()}
+
+
+def tied_names(report):
+    return [layer.name for layer in report.tied]
+
+
+@pytest.mark.parametrize('make, policy', [
+    (lambda: timm.create_model('resnet18'), {'layer*.conv?': 4}),
+    (lambda: timm.create_model('convnext_atto'), {'*.mlp.fc?': 2}),
+    (lambda: DetResNet(50, base_channels=16), {'layer[34].*.conv2': 2, 'layer[34].*.conv1': 4}),
+    (resnet18, {'layer1.*': 1, '*': 2}),
+    (lambda: VisionTransformer('deit-tiny', img_size=64), {'*.ffn.*': 2, '*.attn.*': 4}),
+], ids=['timm resnet', 'timm convnext', 'mmdet', 'torchvision', 'mmpretrain vit'])  # fmt: skip
+def test_ties_any_network(make, policy):
+    model = make()
+    model.eval()
+    names = list(model.state_dict())
+    before = complexity(model, (64, 64))
+    untied = copy.deepcopy(model)
+    report = tie_model(model, policy, size=(64, 64))
+    after = complexity(model, (64, 64))
+    assert list(model.state_dict()) == names
+    assert report.parameters == (before.parameters, after.parameters)
+    assert report.macs == (before.macs, after.macs)
+    assert after.parameters < before.parameters
+    assert len(report.tied) >= 8
+    for layer in report.tied:
+        old, new = untied.get_submodule(layer.name), model.get_submodule(layer.name)
+        assert isinstance(new, TiedConv2d | TiedLinear)
+        assert new.weight.numel() * layer.blocks**2 == old.weight.numel()
+        assert layer.macs[0] == layer.macs[1] * layer.blocks > 0
+    # Untied again, it is another ordinary network with the same outputs and names.
+    x = torch.randn(1, 3, 64, 64)
+    wanted = model(x)
+    ordinary = untie(copy.deepcopy(model))
+    assert {k: v.shape for k, v in ordinary.state_dict().items()} == {
+        k: v.shape for k, v in untied.state_dict().items()
+    }
+    got = ordinary(x)
+    for a, b in zip(got, wanted):
+        assert_close(a, b, rtol=1e-4, atol=1e-4)
+    # And tied anew, it has the same weights.
+    tie_model(ordinary, policy)
+    for name, value in model.state_dict().items():
+        assert_close(ordinary.state_dict()[name], value)
+
+
+def test_layers_that_cannot_be_tied_are_left_and_listed():
+    class Padded(nn.Conv2d):
+        pass
+
+    model = nn.Module()
+    model.good = nn.Conv2d(8, 8, 3)
+    model.image = nn.Conv2d(3, 8, 3)
+    model.depthwise = nn.Conv2d(8, 8, 3, groups=8)
+    model.odd = nn.Linear(8, 5)
+    model.padded = Padded(8, 8, 3)
+    model.hooked = nn.Linear(8, 8)
+    model.hooked.register_forward_hook(lambda *_: None)
+    model.one, model.other = nn.Linear(8, 8), nn.Linear(8, 8)
+    model.other.weight = model.one.weight
+    model.tied = TiedConv2d(8, 8, 3, blocks=4)
+    report = tie_model(model, {'*': 2})
+    assert tied_names(report) == ['good']
+    reasons = {layer.name: layer.reason for layer in report.left}
+    assert reasons == {
+        'image': 'in_channels=3 cannot be cut into 2 equal blocks',
+        'depthwise': 'in_channels=8 and out_channels=8 cannot be cut into 2 equal blocks in each of 8 groups',
+        'odd': 'out_features=5 cannot be cut into 2 equal blocks',
+        'padded': 'Padded is a subclass that may compute something of its own',
+        'hooked': 'it has hooks',
+        'one': 'it shares its weight with another layer',
+        'other': 'it shares its weight with another layer',
+        'tied': 'it is tied already, blocks=4',
+    }
+    for name in reasons:
+        assert f'left as it is: {name} (' in str(report)
+
+
+def test_policies():
+    def names(policy):
+        return {layer.name: layer.blocks for layer in tie_model(resnet18(), policy).tied}
+
+    # The first pattern that fits decides, and 1 leaves a layer.
+    assert names({'layer1.0.conv1': 1, 'layer1.0.conv2': 8, 'layer1.*': 2}) == {
+        'layer1.0.conv2': 8,
+        'layer1.1.conv1': 2,
+        'layer1.1.conv2': 2,
+    }
+    assert names(lambda name, layer: 4 if isinstance(layer, nn.Linear) else None) == {'fc': 4}
+    assert names({'layer1.*': 1}) == {}
+
+
+def test_groups_keep_eq_4():
+    model = nn.Sequential(nn.Conv2d(16, 24, 3, groups=2, padding=1))
+    tie_model(model, {'0': 2})
+    assert (model[0].groups, model[0].blocks) == (2, 2)
+    assert model[0].weight.shape == (12, 4, 3, 3)
+    x = torch.randn(1, 16, 5, 5)
+    assert_close(untie(copy.deepcopy(model))(x), model(x))
+
+
+def test_a_module_in_several_places_stays_shared():
+    conv = nn.Conv2d(4, 4, 1)
+    model = nn.ModuleList([nn.Sequential(conv), nn.Sequential(conv)])
+    report = tie_model(model, {'*': 2})
+    assert tied_names(report) == ['0.0']
+    assert isinstance(model[1][0], TiedConv2d)
+    assert model[0][0] is model[1][0]
+
+
+def test_mode_frozen_weights_and_dtype_stay():
+    model = nn.Sequential(nn.Conv2d(4, 4, 1), nn.Linear(4, 4)).eval().requires_grad_(False).to(torch.bfloat16)
+    tie_model(model, {'*': 2})
+    for layer in model:
+        assert not layer.training
+        assert not layer.weight.requires_grad and not layer.bias.requires_grad
+        assert layer.weight.dtype == layer.bias.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize('policy, named', [
+    ({'layer9.*': 2}, r"no layer fits the pattern 'layer9\.\*'; there are conv1, layer1\.0\.conv1"),
+    ({'layer1': 2}, "no layer fits the pattern 'layer1'"),
+    ({'fc': 0}, "'fc' gives blocks=0 for fc: a whole number"),
+    ({'fc': 2.0}, 'blocks=2.0'),
+    (lambda name, layer: 'two', "'policy' gives blocks='two' for conv1"),
+])  # fmt: skip
+def test_bad_policies_change_nothing(policy, named):
+    model = resnet18()
+    with pytest.raises(ValueError, match=named):
+        tie_model(model, policy)
+    assert not any(isinstance(module, TiedConv2d | TiedLinear) for module in model.modules())
+
+
+def test_a_layer_alone_is_refused():
+    with pytest.raises(ValueError, match='itself a Linear'):
+        tie_model(nn.Linear(4, 4), {'*': 2})
+
+
+def test_untied_network_fuses_with_its_norms():
+    backbone = TiedResNet(26, base_channels=16, base_width=64)
+    for module in backbone.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight)
+            nn.init.uniform_(module.running_mean)
+    backbone.eval()
+    x = torch.randn(1, 3, 64, 64)
+    wanted = backbone(x)
+    for a, b in zip(fuse_conv_bn(untie(copy.deepcopy(backbone)))(x), wanted):
+        assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_untie_of_a_layer_returns_it():
+    assert type(untie(TiedLinear(4, 4, blocks=2))) is nn.Linear
+
+
+@pytest.mark.parametrize('bias', [True, False])
+def test_tied_network_trains(bias):
+    model = nn.Sequential(nn.Conv2d(4, 4, 3, bias=bias), nn.Flatten(), nn.Linear(16, 4, bias=bias))
+    tie_model(model, {'*': 2})
+    model(torch.randn(2, 4, 4, 4)).square().sum().backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in model.parameters())
