@@ -40,8 +40,13 @@ def test_bare_name_after_import_in_any_order(registry):
         assert run('\n'.join([*order, 'print(MODELS.get("TiedResNet").__name__)'])) == 'TiedResNet'
 
 
-def test_scoped_name_without_import():
-    assert run('from mmdet.registry import MODELS\nprint(MODELS.get("mmtied.TiedResNet").__name__)') == 'TiedResNet'
+def test_scoped_names_without_import():
+    names = ['TiedResNet', 'TiedResNeXt', 'TiedSENet', 'TiedResNeSt', 'TiedBackbone', 'TiedSE', 'TiedGCB', 'TiedLinear']
+    code = f'from mmdet.registry import MODELS\nprint(*(MODELS.get("mmtied." + name).__name__ for name in {names}))'
+    assert run(code).split() == names
+
+
+def test_scoped_metric_without_import():
     assert (
         run('from mmdet.registry import METRICS\nprint(METRICS.get("mmtied.OcclusionMetric").__name__)')
         == 'OcclusionMetric'

@@ -1,9 +1,11 @@
-"""What train.py and test.py share: mmdet's command line, and the config that it makes."""
+"""What the commands share: mmdet's command line, the config that it makes, and files that are whole or not there."""
 
 from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
@@ -39,3 +41,15 @@ def load_config(args: argparse.Namespace) -> Config:
     elif config.get('work_dir') is None:
         config.work_dir = str(Path('work_dirs') / Path(args.config).stem)
     return config
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """Give a path beside the wanted one to write to, and move it there once the block is through."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f'.{path.name}.part')
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

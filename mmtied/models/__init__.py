@@ -10,7 +10,7 @@ from .tied_resnet import TiedResNet
 from .tied_resnext import TiedResNeXt
 from .tied_senet import TiedSENet
 from .variants import VARIANTS
-from .warm_start import WarmStart, warm_start
+from .warm_start import WarmStart, split_checkpoint, warm_start
 
 __all__ = [
     'VARIANTS',
@@ -20,6 +20,7 @@ __all__ = [
     'TiedResNet',
     'TiedSENet',
     'WarmStart',
+    'split_checkpoint',
     'warm_start',
 ]
 

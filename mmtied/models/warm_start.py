@@ -97,6 +97,30 @@ def warm_start(backbone: BaseModule, source: Mapping[str, Tensor]) -> WarmStart:
     return result
 
 
+def split_checkpoint(content: Mapping) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the backbone's tensors of a checkpoint, without their prefix, and the others.
+
+    Args:
+        content: What a checkpoint of torchvision, timm, mmdet or mmpretrain loads as: a state dict, or a mapping that
+            has one at 'state_dict' or 'model'. The head of torchvision and timm gets mmpretrain's name.
+
+    Raises:
+        ValueError: If it holds no tensors.
+    """
+    for key in ('state_dict', 'model'):
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    state = dict(content) if isinstance(content, Mapping) else {}
+    tensors = {name.removeprefix('module.'): v for name, v in state.items() if isinstance(v, Tensor)}
+    if not tensors:
+        raise ValueError('the checkpoint holds no tensors')
+    prefix = 'backbone.' if any(name.startswith('backbone.') for name in tensors) else ''
+    head = {'fc.weight': 'head.fc.weight', 'fc.bias': 'head.fc.bias'} if not prefix else {}
+    backbone = {n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix) and n not in head}
+    others = {head.get(n, n): v for n, v in tensors.items() if n in head or not n.startswith(prefix)}
+    return backbone, others
+
+
 def from_same_network(backbone: TiedBackbone, source: Mapping[str, Tensor]) -> WarmStart:
     """Load the source into the ordinary network, and tie that."""
     ordinary = MODELS.build(backbone.ordinary_cfg)

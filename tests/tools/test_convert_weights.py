@@ -1,0 +1,125 @@
+"""Warm starts from the command line, up to a detector and a classifier that load them."""
+
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmdet.models.backbones import ResNet
+from mmdet.registry import MODELS
+from mmengine.registry import init_default_scope
+from mmengine.runner import load_checkpoint
+from mmpretrain.models.backbones import SEResNet
+from mmpretrain.registry import MODELS as PRETRAIN_MODELS
+from torchvision.models import wide_resnet50_2
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments) -> subprocess.CompletedProcess:
+    command = [sys.executable, ROOT / 'tools/convert_weights.py', *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.fixture(scope='module')
+def warm(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('warm')
+    torch.manual_seed(0)
+    source = wide_resnet50_2(num_classes=7)
+    torch.save(source.state_dict(), folder / 'wide.pth')
+    done = run('tiedresnet50', folder / 'wide.pth', folder / 'new' / 'warm.pth')
+    assert done.returncode == 0, done.stderr
+    return source, folder / 'new' / 'warm.pth', done.stdout
+
+
+def test_reports_what_was_taken(warm):
+    _, path, output = warm
+    assert 'tensors of  matched  projected  initialised' in output
+    assert output.splitlines()[-3].split() == ['all', '506', '100', '96']
+    assert 'carried over: head.fc.weight, head.fc.bias' in output
+    content = torch.load(path, weights_only=True)
+    assert content['meta']['source'] == 'wide.pth'
+    assert content['meta']['tensors']['layer1.0.mixer.conv.weight'] == 'initialised'
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_detector_loads_it(warm):
+    source, path, _ = warm
+    init_default_scope('mmdet')
+    init_cfg = dict(type='Pretrained', checkpoint=str(path), prefix='backbone.')
+    backbone = MODELS.build(dict(type='mmtied.TiedResNet', depth=50, init_cfg=init_cfg))
+    backbone.init_weights()
+    assert torch.equal(backbone.stem[0].conv.weight, source.conv1.weight)
+    assert torch.equal(backbone.layer1[0].exit.conv.weight[:, :128], source.layer1[0].conv3.weight)
+
+
+def test_a_classifier_loads_it_whole(warm):
+    source, path, _ = warm
+    init_default_scope('mmpretrain')
+    head = dict(type='LinearClsHead', num_classes=7, in_channels=2048)
+    classifier = PRETRAIN_MODELS.build(
+        dict(type='ImageClassifier', backbone=dict(type='TiedResNet', depth=50), neck=None, head=head)
+    )
+    load_checkpoint(classifier, str(path), strict=True)
+    assert torch.equal(classifier.head.fc.weight, source.fc.weight)
+
+
+def test_a_config_with_a_wrapped_backbone(tmp_path):
+    (tmp_path / 'config.py').write_text(
+        "default_scope = 'mmpretrain'\n"
+        "custom_imports = dict(imports=['mmtied.models'])\n"
+        "init_cfg = dict(type='Pretrained', checkpoint='nowhere.pth')\n"
+        "model = dict(type='ImageClassifier', backbone=dict(type='TiedBackbone', network='SEResNet', depth=50, "
+        'base_channels=16, stem_channels=16, se_blocks=2, init_cfg=init_cfg))\n'
+    )
+    network = SEResNet(50, base_channels=16, stem_channels=16)
+    state = {f'backbone.{name}': value for name, value in network.state_dict().items()}
+    torch.save(dict(state_dict=state | {'head.fc.bias': torch.zeros(3)}), tmp_path / 'se.pth')
+    done = run(tmp_path / 'config.py', tmp_path / 'se.pth', tmp_path / 'out.pth', '--list')
+    assert done.returncode == 0, done.stderr
+    assert '  projected  network.layer1.0.se_layer.squeeze.weight' in done.stdout
+    assert 'carried over: head.fc.bias' in done.stdout
+    assert 'backbone.network.conv1.weight' in torch.load(tmp_path / 'out.pth', weights_only=True)['state_dict']
+
+
+@pytest.fixture(scope='module')
+def inputs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('inputs')
+    torch.save(ResNet(18).state_dict(), folder / 'good.pth')
+    torch.save({'a.weight': torch.zeros(3)}, folder / 'other.pth')
+    torch.save(ResNet(18), folder / 'code.pth')
+    (folder / 'text.pth').write_text('not a checkpoint')
+    (folder / 'empty.pth').write_bytes(b'')
+    torch.save({'epoch': 3}, folder / 'numbers.pth')
+    (folder / 'config.py').write_text('model = dict()\n')
+    return folder
+
+
+@pytest.mark.parametrize('config, source, message', [
+    ('tiedresnet51', 'good.pth', 'tiedresnet51: no such config file, and not one of tiedresnet50'),
+    ('config.py', 'good.pth', 'config.py: has no model.backbone'),
+    ('tiedresnet50', 'absent.pth', 'absent.pth: no such checkpoint'),
+    ('tiedresnet50', '.', 'not a checkpoint: '),
+    ('tiedresnet50', 'other.pth', 'none of the 1 tensors'),
+    ('tiedresnet50', 'code.pth', 'code.pth: not a checkpoint, or one that holds more'),
+    ('tiedresnet50', 'text.pth', 'text.pth: not a checkpoint'),
+    ('tiedresnet50', 'empty.pth', 'empty.pth: not a checkpoint: '),
+    ('tiedresnet50', 'numbers.pth', 'the checkpoint holds no tensors'),
+])  # fmt: skip
+def test_bad_input_is_named_and_nothing_written(inputs, monkeypatch, config, source, message):
+    monkeypatch.chdir(inputs)
+    monkeypatch.syspath_prepend(ROOT / 'tools')
+    monkeypatch.setattr(sys, 'argv', ['convert_weights.py', config, source, 'out.pth'])
+    before = sorted(inputs.iterdir())
+    with pytest.raises(ValueError, match=message):
+        runpy.run_path(str(ROOT / 'tools/convert_weights.py'))['main']()
+    assert sorted(inputs.iterdir()) == before
+
+
+def test_an_error_is_one_sentence(tmp_path):
+    done = run('tiedresnet51', 'good.pth', tmp_path / 'out.pth')
+    assert done.returncode == 2
+    assert done.stderr.startswith('error: tiedresnet51: no such config file')
+    assert len(done.stderr.splitlines()) == 1

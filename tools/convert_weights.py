@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""Make a warm start for a tied backbone from the checkpoint of an ordinary ResNet, ResNeXt or SE network.
+
+The names are those of torchvision, timm, mmdet or mmpretrain. Weights whose shapes fit are projected onto the tied
+ones, the rest is initialised; the head, and whatever else is not the backbone's, is carried over. Widths decide what
+fits: TiedResNet-50 takes ResNeXt-50-32x4d and Wide ResNet-50-2, TiedResNeXt-101 takes ResNeXt-101-32x8d.
+"""
+
+import argparse
+import pickle
+import sys
+from pathlib import Path
+
+import torch
+from command_line import written_aside
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+
+from mmtied import __version__
+from mmtied.models import VARIANTS, split_checkpoint, warm_start
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help=f'config file whose backbone is filled, or one of {", ".join(VARIANTS)}')
+    parser.add_argument('source', type=Path, help='checkpoint of the ordinary network')
+    parser.add_argument('out', type=Path, help='checkpoint to write')
+    parser.add_argument('--list', action='store_true', help='print where each tensor came from')
+    return parser.parse_args()
+
+
+def backbone_cfg(config: str) -> dict:
+    """Return the backbone of a config file or of a named network, without the weights that its config loads."""
+    if config in VARIANTS:
+        return VARIANTS[config]
+    if not Path(config).is_file():
+        raise ValueError(f'{config}: no such config file, and not one of {", ".join(VARIANTS)}')
+    loaded = Config.fromfile(config)
+    if 'backbone' not in loaded.get('model', {}):
+        raise ValueError(f'{config}: has no model.backbone')
+    init_default_scope(loaded.get('default_scope') or 'mmdet')
+    return {name: value for name, value in loaded.model.backbone.items() if name != 'init_cfg'}
+
+
+def load(path: Path) -> tuple[dict, dict]:
+    """Return the backbone's tensors and the others of a checkpoint; only data is loaded, never code."""
+    try:
+        return split_checkpoint(torch.load(path, map_location='cpu', weights_only=True))
+    except FileNotFoundError as error:
+        raise ValueError(f'{path}: no such checkpoint') from error
+    except pickle.UnpicklingError as error:  # Its text advises to load unsafely.
+        raise ValueError(f'{path}: not a checkpoint, or one that holds more than tensors and plain values') from error
+    except (OSError, ValueError, RuntimeError, EOFError) as error:
+        reason = str(error).partition('\n')[0] or type(error).__name__
+        raise ValueError(f'{path}: not a checkpoint: {reason}') from error
+
+
+def main() -> None:
+    args = parse_args()
+    backbone = MODELS.build(backbone_cfg(args.config))
+    source, others = load(args.source)
+    result = warm_start(backbone, source)
+    state = {f'backbone.{name}': value for name, value in backbone.state_dict().items()} | others
+    meta = dict(mmtied_version=__version__, source=args.source.name, tensors=result.tensors)
+    with written_aside(args.out) as part:
+        torch.save(dict(meta=meta, state_dict=state), part)
+    if args.list:
+        for name, how in result.tensors.items():
+            print(f'{how:>11}  {name}')
+    print(result)
+    print(f'carried over: {", ".join(others) or "nothing else"}')
+    print(
+        f"wrote {args.out}; in a config: init_cfg=dict(type='Pretrained', checkpoint='{args.out}', prefix='backbone.')"
+    )
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        sys.exit(2)
