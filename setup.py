@@ -39,7 +39,7 @@ setup(
     extras_require={
         'openmmlab': [*OPENMMLAB, *BUILD_TOOLS],
         'onedl': [*ONEDL, *BUILD_TOOLS],
-        'dev': ['pytest', 'hypothesis', 'pandas', 'playwright', 'ruff', 'pre-commit'],
+        'dev': ['pytest', 'hypothesis', 'pandas', 'playwright', 'timm', 'ruff', 'pre-commit'],
     },
     classifiers=[
         'Programming Language :: Python :: 3',

@@ -12,7 +12,7 @@ from pathlib import Path
 from command_line import written_aside
 from mmengine.logging import MMLogger
 
-from mmtied.analysis.complexity_table import TABLES, complexity_rows, to_csv, to_markdown
+from mmtied.analysis.complexity_table import TABLES, complexity_rows, to_csv, to_markdown, variants_markdown
 
 HEADER = """# The published sizes, and ours
 
@@ -37,6 +37,8 @@ def main() -> None:
     MMLogger.get_instance('complexity', log_level=logging.WARNING)
     rows = complexity_rows(args.tables)
     markdown = HEADER + to_markdown(rows)
+    if args.tables == TABLES:
+        markdown += '\n## All our networks\n\n' + variants_markdown()
     print(markdown)
     if args.out_dir:
         for name, text in (('complexity.md', markdown), ('complexity.csv', to_csv(rows))):

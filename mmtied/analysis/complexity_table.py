@@ -183,6 +183,16 @@ def to_markdown(rows: Iterable[ComplexityRow]) -> str:
     return '\n'.join(sections)
 
 
+def variants_markdown() -> str:
+    """Return all our networks in Markdown, with the arguments that make them."""
+    lines = ['| network | backbone | parameters M | GMACs |', '| --- | --- | ---: | ---: |']
+    for name, cfg in VARIANTS.items():
+        arguments = ', '.join(f'{key}={value!r}' for key, value in cfg.items() if key != 'type')
+        ours = count(name)
+        lines.append(f'| {name} | `{cfg["type"]}({arguments})` | {ours.parameters / 1e6:.2f} | {ours.macs / 1e9:.2f} |')
+    return '\n'.join(lines) + '\n'
+
+
 def to_csv(rows: Iterable[ComplexityRow]) -> str:
     """Return the rows as csv."""
     out = io.StringIO()

@@ -19,20 +19,24 @@ PLUGIN_POSITIONS = ('after_conv1', 'after_conv2', 'after_conv3')
 class Bottleneck(BaseModule):
     """The frame of a bottleneck: a residual branch that a subclass defines, plugins, shortcut and last ReLU.
 
-    A subclass builds its layers in ``__init__`` and calls :meth:`add_plugins` with their widths. It defines the
+    A subclass builds its layers in ``__init__`` and calls :meth:`build_plugins` with their widths. It defines the
     branch in :meth:`residual`, where it passes through :meth:`plug` at the three positions of mmdet's plugins.
 
     Args:
         shortcut: The projection of the input, or None for the identity.
+        plugins: Configs of the plugins that this block has.
         with_cp: Whether to recompute the branch in the backward pass to save memory.
         zero_init_residual: Whether the block starts as the identity.
     """
 
     expansion = 4
 
-    def __init__(self, shortcut: nn.Module | None, with_cp: bool, zero_init_residual: bool) -> None:
+    def __init__(
+        self, shortcut: nn.Module | None, plugins: Sequence[dict], with_cp: bool, zero_init_residual: bool
+    ) -> None:
         super().__init__()
         self.shortcut = shortcut
+        self.plugins = plugins
         self.with_cp = with_cp
         self.zero_init_residual = zero_init_residual
         self.relu = nn.ReLU(inplace=True)
@@ -45,10 +49,10 @@ class Bottleneck(BaseModule):
     def last_norm(self) -> nn.Module:
         """Return the norm that ends the residual branch: a zero weight makes the block an identity."""
 
-    def add_plugins(self, plugins: Sequence[dict], *widths: int) -> None:
+    def build_plugins(self, *widths: int) -> None:
         """Build the plugins behind the entry, the 3x3 convolutions and the exit, which have the given widths."""
         self.plugin_names: dict[str, list[str]] = {position: [] for position in PLUGIN_POSITIONS}
-        for plugin in plugins:
+        for plugin in self.plugins:
             width = widths[PLUGIN_POSITIONS.index(plugin['position'])]
             cfg = dict(plugin['cfg'])
             name, layer = build_plugin_layer(cfg, postfix=cfg.pop('postfix', ''), in_channels=width)

@@ -87,11 +87,7 @@ class ResidualBackbone(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         check_arguments(type(self), depth, num_stages, strides, dilations, out_indices, style, frozen_stages)
-        if dcn is not None or any(stage_with_dcn):
-            raise ValueError(
-                f'{type(self).__name__}: dcn={dcn!r}, stage_with_dcn={stage_with_dcn!r}: a deformable convolution has '
-                'no tied form; leave both out'
-            )
+        refuse_dcn(type(self), dcn, stage_with_dcn)
         self.out_indices = tuple(out_indices)
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
@@ -210,6 +206,15 @@ def check_arguments(
     for name, value, holds, right in rules:
         if not holds:
             raise ValueError(f'{cls.__name__}: {name}={value!r} must be {right}')
+
+
+def refuse_dcn(cls: type[ResidualBackbone], dcn: dict | None, stage_with_dcn: Sequence[bool]) -> None:
+    """Raise an error if a config, as one made for mmdet's ResNet may, asks for deformable convolutions."""
+    if dcn is not None or any(stage_with_dcn):
+        raise ValueError(
+            f'{cls.__name__}: dcn={dcn!r}, stage_with_dcn={stage_with_dcn!r}: a deformable convolution has no tied '
+            'form; leave both out'
+        )
 
 
 def make_stem(in_channels: int, channels: int, deep: bool, conv_cfg: dict | None, norm_cfg: dict) -> Sequential:

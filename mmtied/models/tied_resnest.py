@@ -7,8 +7,6 @@ https://arxiv.org/abs/2004.08955. Reconstructed; docs/architecture.md says how s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
@@ -69,8 +67,9 @@ class TiedSplitAttentionBottleneck(Bottleneck):
         planes: p; the branch is w = p x base_width / 64 channels wide, the output has 4 p channels.
         stride: Of the average pooling. dilation: Of the 3x3 convolution.
         style: Only 'pytorch'.
-        conv_cfg, norm_cfg, plugins, shortcut, with_cp, zero_init_residual: As in ``ResidualBackbone``.
+        conv_cfg, norm_cfg: As in ``ResidualBackbone``.
         base_width, radix, reduction_factor, blocks, entry_blocks: As in :class:`TiedResNeSt`.
+        **frame: As in ``Bottleneck``.
 
     Shape:
         Input (N, in_channels, H, W), output (N, 4 p, H / stride, W / stride).
@@ -84,19 +83,16 @@ class TiedSplitAttentionBottleneck(Bottleneck):
         stride: int,
         dilation: int,
         style: str,
-        shortcut: nn.Module | None,
         conv_cfg: dict | None,
         norm_cfg: dict,
-        plugins: Sequence[dict],
-        with_cp: bool,
-        zero_init_residual: bool,
         base_width: int,
         radix: int,
         reduction_factor: int,
         blocks: int,
         entry_blocks: int,
+        **frame,
     ) -> None:
-        super().__init__(shortcut, with_cp, zero_init_residual)
+        super().__init__(**frame)
         if style != 'pytorch':
             raise ValueError(f"style={style!r} must be 'pytorch': the stride is that of an average pooling")
         width = width_of(planes, base_width)
@@ -105,7 +101,7 @@ class TiedSplitAttentionBottleneck(Bottleneck):
         self.attention = TiedSplitAttention(width, radix, reduction_factor, blocks, dilation, conv_cfg, norm_cfg)
         out_channels = planes * self.expansion
         self.exit = ConvModule(width, out_channels, 1, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=None)
-        self.add_plugins(plugins, width, width, out_channels)
+        self.build_plugins(width, width, out_channels)
 
     def residual(self, x: Tensor) -> Tensor:
         x = self.plug(self.entry(x), 'after_conv1')  # (N, w, H, W)

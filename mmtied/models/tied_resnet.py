@@ -34,9 +34,10 @@ class TiedBottleneck(Bottleneck):
         in_channels: Channels of the input.
         planes: p; the width of a split is w = p x base_width / 64, the output has 4 p channels.
         stride, dilation: Of the 3x3 convolutions of the splits; with style 'caffe' the entry has the stride.
-        style, conv_cfg, norm_cfg, plugins, shortcut, with_cp, zero_init_residual: As in ``ResidualBackbone``.
+        style, conv_cfg, norm_cfg: As in ``ResidualBackbone``.
         base_width, blocks, entry_blocks, mixer, mixer_blocks: As in :class:`TiedResNet`.
         groups: G of each split's convolution, which is a TGC above 1. Defaults to 1.
+        **frame: As in ``Bottleneck``.
 
     Shape:
         Input (N, in_channels, H, W), output (N, 4 p, H / stride, W / stride).
@@ -50,20 +51,17 @@ class TiedBottleneck(Bottleneck):
         stride: int,
         dilation: int,
         style: str,
-        shortcut: nn.Module | None,
         conv_cfg: dict | None,
         norm_cfg: dict,
-        plugins: Sequence[dict],
-        with_cp: bool,
-        zero_init_residual: bool,
         base_width: int,
         blocks: Sequence[int],
         entry_blocks: int,
         mixer: str,
         mixer_blocks: int,
         groups: int = 1,
+        **frame,
     ) -> None:
-        super().__init__(shortcut, with_cp, zero_init_residual)
+        super().__init__(**frame)
         width = width_of(planes, base_width)
         entry_stride, split_stride = (stride, 1) if style == 'caffe' else (1, stride)
         entry_width = len(blocks) * width
@@ -84,7 +82,7 @@ class TiedBottleneck(Bottleneck):
         exit_width = entry_width + (width if mixer != 'none' else 0)
         out_channels = planes * self.expansion
         self.exit = ConvModule(exit_width, out_channels, 1, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=None)
-        self.add_plugins(plugins, entry_width, exit_width, out_channels)
+        self.build_plugins(entry_width, exit_width, out_channels)
 
     def residual(self, x: Tensor) -> Tensor:
         x = self.plug(self.entry(x), 'after_conv1')  # (N, W, H, W)
