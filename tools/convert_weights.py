@@ -7,6 +7,7 @@ fits: TiedResNet-50 takes ResNeXt-50-32x4d and Wide ResNet-50-2, TiedResNeXt-101
 """
 
 import argparse
+import logging
 import pickle
 import sys
 from pathlib import Path
@@ -14,7 +15,9 @@ from pathlib import Path
 import torch
 from command_line import written_aside
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
+from torch import nn
 
 from mmtied import __version__
 from mmtied.models import VARIANTS, split_checkpoint, warm_start
@@ -35,7 +38,10 @@ def backbone_cfg(config: str) -> dict:
         return VARIANTS[config]
     if not Path(config).is_file():
         raise ValueError(f'{config}: no such config file, and not one of {", ".join(VARIANTS)}')
-    loaded = Config.fromfile(config)
+    try:
+        loaded = Config.fromfile(config)
+    except Exception as error:  # Whatever a config's code does.
+        raise ValueError(f'{config}: not a config: {type(error).__name__}: {error}') from error
     if 'backbone' not in loaded.get('model', {}):
         raise ValueError(f'{config}: has no model.backbone')
     init_default_scope(loaded.get('default_scope') or 'mmdet')
@@ -55,9 +61,22 @@ def load(path: Path) -> tuple[dict, dict]:
         raise ValueError(f'{path}: not a checkpoint: {reason}') from error
 
 
+def build(config: str) -> nn.Module:
+    """Return the backbone of a config file or of a named network."""
+    cfg = backbone_cfg(config)
+    try:
+        return MODELS.build(cfg)
+    except (KeyError, TypeError, ValueError, AssertionError) as error:
+        raise ValueError(f'{config}: its backbone cannot be built: {error}') from error
+
+
 def main() -> None:
     args = parse_args()
-    backbone = MODELS.build(backbone_cfg(args.config))
+    # Initialising writes a line for every tensor, which belongs into a training log.
+    MMLogger.get_instance('convert_weights', log_level=logging.WARNING)
+    if args.out.resolve() == args.source.resolve():
+        raise ValueError(f'{args.out}: is the source, which is not overwritten')
+    backbone = build(args.config)
     source, others = load(args.source)
     result = warm_start(backbone, source)
     state = {f'backbone.{name}': value for name, value in backbone.state_dict().items()} | others
@@ -69,9 +88,8 @@ def main() -> None:
             print(f'{how:>11}  {name}')
     print(result)
     print(f'carried over: {", ".join(others) or "nothing else"}')
-    print(
-        f"wrote {args.out}; in a config: init_cfg=dict(type='Pretrained', checkpoint='{args.out}', prefix='backbone.')"
-    )
+    print(f'wrote {args.out}; a config loads it by')
+    print(f"    init_cfg=dict(type='Pretrained', checkpoint='{args.out}', prefix='backbone.')")
 
 
 if __name__ == '__main__':

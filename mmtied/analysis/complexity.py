@@ -3,46 +3,82 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+# Height and width of one image of zeros, or a function that runs the network once.
+Run = tuple[int, int] | Callable[[nn.Module], object]
+
 
 @dataclass(frozen=True)
 class Complexity:
-    """Trainable parameters, and multiply-adds of convolutions and fully connected layers for one image."""
+    """Trainable parameters, and multiply-adds for one image."""
 
     parameters: int
     macs: int
 
 
-def complexity(network: nn.Module, size: tuple[int, int] = (224, 224)) -> Complexity:
-    """Count a network on one image of zeros.
+def complexity(network: nn.Module, run: Run = (224, 224)) -> Complexity:
+    """Count a network.
 
-    Norms, activations and pooling are not counted, as in the published GMACs.
+    Multiply-adds are those of convolutions, fully connected layers and products of matrices; norms, activations and
+    pooling are not counted, as in the published GMACs.
 
     Args:
         network: Takes (1, 3, height, width); a backbone is counted without a head.
-        size: Height and width in pixels. Defaults to (224, 224).
+        run: Height and width in pixels, or a function that runs a network once, for those that take something else:
+            ``lambda detector: detector.predict(images, samples)``. Defaults to (224, 224).
+
+    Raises:
+        ValueError: If the network does not run.
     """
     return Complexity(
         parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
-        macs=macs_by_module(network, size)[''],
+        macs=macs_by_module(network, run)[''],
     )
 
 
-def macs_by_module(network: nn.Module, size: tuple[int, int] = (224, 224)) -> dict[str, int]:
-    """Return the multiply-adds of every module on one image of zeros, by its name; '' is the network itself."""
-    device = next(network.parameters()).device
-    network = copy.deepcopy(network)
+class Counted(nn.Module):
+    """A root above the network, since the counter names modules from the one that is called first."""
+
+    def __init__(self, network: nn.Module, run: Run) -> None:
+        super().__init__()
+        self.network, self.run = network, run
+
+    def forward(self) -> None:
+        if callable(self.run):
+            self.run(self.network)
+        else:
+            like = next(self.network.parameters())
+            self.network(torch.zeros(1, 3, *self.run, device=like.device, dtype=like.dtype))
+
+
+def macs_by_module(network: nn.Module, run: Run = (224, 224)) -> dict[str, int]:
+    """Return the multiply-adds of every module that has some, by its name; '' is the network itself."""
+    # The counter would want gradients of parameters that require them.
+    network = copy.deepcopy(network).requires_grad_(False)
     network.eval()  # Not chained: mmdet's backbones return None.
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(torch.zeros(1, 3, *size, device=device))
-    root = type(network).__name__
-    return {
-        name[len(root) :].removeprefix('.'): sum(flops.values()) // 2
+        try:
+            Counted(network, run)()
+        except Exception as error:
+            how = 'by its function' if callable(run) else f'on one image of zeros of {run}'
+            raise ValueError(
+                f'{type(network).__name__} does not run {how}, so it cannot be counted: {error!r}; a function can be '
+                'given in the place of the size'
+            ) from error
+    counts = {
+        name.removeprefix('Counted.network').removeprefix('.'): sum(flops.values()) // 2
         for name, flops in counter.get_flop_counts().items()
-        if name.split('.')[0] == root
+        if name.startswith('Counted.network')
     }
+    counts[''] = counter.get_total_flops() // 2
+    # The counter knows a module in several places by one of its names.
+    names: dict[nn.Module, list[str]] = {}
+    for name, module in network.named_modules(remove_duplicate=False):
+        names.setdefault(module, []).append(name)
+    return {name: counts[one] for same in names.values() for one in same if one in counts for name in same}

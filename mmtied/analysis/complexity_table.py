@@ -155,7 +155,7 @@ def complexity_rows(tables: Iterable[str] = TABLES) -> list[ComplexityRow]:
     """Count all networks of some tables of the publication. It needs mmdet, mmpretrain and timm for the baselines.
 
     Args:
-        tables: Numbers of tables, among 1, 3, 4, 5, 6, A.1 and A.2. Defaults to all.
+        tables: Numbers of tables, among 1 to 6, A.1 and A.2. Defaults to all.
 
     Raises:
         ValueError: If there is no such table.

@@ -1,7 +1,7 @@
 """The sizes that the publication prints: every number here is copied from it, none is ours.
 
 Wang, Yu: "Tied Block Convolution: Leaner and Better CNNs with Shared Thinner Filters", AAAI 2021,
-https://arxiv.org/abs/2009.12021, Tables 1, 3, 4, 5, 6 and, of its supplement, A.1 and A.2.
+https://arxiv.org/abs/2009.12021, Tables 1 to 6 and, of its supplement, A.1 and A.2.
 """
 
 from __future__ import annotations
@@ -57,6 +57,9 @@ ROWS = (
     PublishedRow('1', 'Taylor-FO-BN', None, '14.2', '2.3', OTHERS),
     PublishedRow('1', 'ShuffleNet-50', None, None, '2.3', OTHERS),
     PublishedRow('1', 'GhostNet-50 (s=2)', None, '13.0', '2.2', OTHERS),
+    PublishedRow('2', 'ResNet50', 'resnet50', '25.6'),
+    PublishedRow('2', 'TiedResNet50-S', 'tiedresnet50-s', '13.9'),
+    PublishedRow('2', 'TiedResNet50', 'tiedresnet50', '22.0'),
     PublishedRow('3', 'SEResNet-50, whole network', 'seresnet50', '28.1'),
     PublishedRow('3', 'SEResNet-50, SE', 'seresnet50 se', '2.53'),
     PublishedRow('3', 'SEResNet-50, TiedSE B=2', 'seresnet50 tiedse2', '0.64'),

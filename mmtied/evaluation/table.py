@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..text_table import align
 from .engine import SCORES
 
 if TYPE_CHECKING:
@@ -27,13 +28,7 @@ class Table:
         return list(zip(*self.columns.values()))
 
     def __str__(self) -> str:
-        widths = [max(map(len, (name, *values))) for name, values in self.columns.items()]
-        lines = [self.title]
-        for cells in (tuple(self.columns), *self.rows()):
-            # The first to the left, the others to the right.
-            cells = [cells[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(cells[1:], widths[1:]))]
-            lines.append('  '.join(cells))
-        return '\n'.join(lines)
+        return f'{self.title}\n{align([tuple(self.columns), *self.rows()])}'
 
 
 def score_table(result: OcclusionResult) -> Table:

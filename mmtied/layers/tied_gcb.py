@@ -23,7 +23,7 @@ class TiedGCB(ContextBlock):
 
     B² fewer parameters in the transform than mmcv's ``ContextBlock``, which ``blocks=1`` is: same outputs, same state
     dict. With ``groups=2, blocks=1`` it is the block of group convolutions that the publication compares it with.
-    It starts as an identity, and stays one when a backbone initialises its convolutions.
+    It starts as an identity, and stays one when the backbone's ``init_weights`` initialises its convolutions.
 
     As a plugin of a residual block:
     ``plugins=[dict(cfg=dict(type='TiedGCB', ratio=1/16, blocks=2), stages=(False, True, True, True),
@@ -45,7 +45,8 @@ class TiedGCB(ContextBlock):
         ValueError: If ``blocks * groups`` does not divide C or the hidden channels, or ``ratio`` leaves none.
     """
 
-    _abbr_ = 'tied_gcb'
+    # The name that the plugin has in a block: checkpoints of networks with ContextBlock fit.
+    _abbr_ = 'context_block'
 
     def __init__(
         self,

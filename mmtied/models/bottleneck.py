@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from itertools import chain
 
 import torch.utils.checkpoint as cp
-from mmcv.cnn import ConvModule, build_plugin_layer
+from mmcv.cnn import ContextBlock, ConvModule, build_plugin_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -74,17 +75,32 @@ class Bottleneck(BaseModule):
             out = self.residual(x)
         return self.relu(out + (x if self.shortcut is None else self.shortcut(x)))
 
-    def zero_init_last(self) -> None:
-        """Make the block start as the identity, if it is to."""
-        if self.zero_init_residual:
-            nn.init.zeros_(self.last_norm().weight)
+    def init_last(self, anew: bool) -> None:
+        """Zero the last norm, if the block is to start as the identity, and let the plugins have their own start.
+
+        Args:
+            anew: Whether plugins that initialise themselves must do so again.
+        """
+        weight = self.last_norm().weight
+        if self.zero_init_residual and weight is not None:
+            nn.init.zeros_(weight)
+        for name in chain(*self.plugin_names.values()):
+            plugin = getattr(self, name)
+            if isinstance(plugin, ContextBlock):  # mmcv's has no init_weights, only this.
+                plugin.reset_parameters()
+            elif anew and hasattr(plugin, 'init_weights'):
+                if isinstance(plugin, BaseModule):
+                    plugin.is_init = False
+                plugin.init_weights()
 
 
-def plugins_of_stage(plugins: Sequence[dict], stage: int) -> list[dict]:
+def plugins_of_stage(plugins: Sequence[dict], stage: int, num_stages: int) -> list[dict]:
     """Return the plugins that a stage has; without ``stages`` a plugin is in all of them."""
     for plugin in plugins:
         if plugin.get('position') not in PLUGIN_POSITIONS:
             raise ValueError(f'plugins: position={plugin.get("position")!r} must be one of {PLUGIN_POSITIONS}')
+        if plugin.get('stages') is not None and len(plugin['stages']) != num_stages:
+            raise ValueError(f'plugins: stages={plugin["stages"]!r} must hold one bool for each of {num_stages} stages')
     return [plugin for plugin in plugins if plugin.get('stages') is None or plugin['stages'][stage]]
 
 

@@ -1,29 +1,69 @@
-"""Say how much of a backbone a checkpoint holds, since loading alone is silent about it."""
+"""Load what ``init_cfg`` names, and say how much of a backbone it holds: mmengine's own loading is silent about it."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
+
 from mmengine.logging import print_log
+from mmengine.model import PretrainedInit
 from mmengine.runner import CheckpointLoader
-from torch import nn
+from torch import Tensor, nn
 
 
-def report_matches(backbone: nn.Module, pretrained: dict) -> None:
-    """Log how many of the backbone's tensors a checkpoint holds, and raise an error where it holds none."""
-    content = CheckpointLoader.load_checkpoint(pretrained['checkpoint'], map_location='cpu')
-    prefix = pretrained.get('prefix') or ''
+def pretrained_configs(init_cfg: dict | list[dict] | None) -> tuple[list[dict], list[dict]]:
+    """Return the configs that load a checkpoint, and the others."""
+    configs = [init_cfg] if isinstance(init_cfg, dict) else list(init_cfg or [])
+    pretrained = [config for config in configs if config['type'] in ('Pretrained', PretrainedInit)]
+    return pretrained, [config for config in configs if config not in pretrained]
+
+
+def checkpoint_tensors(content: Mapping) -> dict[str, Tensor]:
+    """Return the tensors by name of what a checkpoint loads as: a state dict, or a mapping that has one."""
+    for key in ('state_dict', 'model'):
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    state = content if isinstance(content, Mapping) else {}
+    return {name.removeprefix('module.'): value for name, value in state.items() if isinstance(value, Tensor)}
+
+
+def pretrained_tensors(config: dict) -> dict[str, Tensor]:
+    """Return the tensors of the checkpoint that an ``init_cfg`` names, below its prefix."""
+    content = CheckpointLoader.load_checkpoint(config['checkpoint'], map_location=config.get('map_location', 'cpu'))
+    prefix = config.get('prefix') or ''
     prefix += '.' if prefix and not prefix.endswith('.') else ''
-    state = content.get('state_dict', content)
-    shapes = {
-        name[len(prefix) :]: value.shape
-        for name, value in ((name.removeprefix('module.'), value) for name, value in state.items())
-        if name.startswith(prefix)
-    }
-    own = backbone.state_dict()
-    matched = sum(shapes.get(name) == value.shape for name, value in own.items())
-    network, source = type(backbone).__name__, pretrained['checkpoint']
-    print_log(f'{matched} of {len(own)} tensors of {network} are in {source}', 'current')
+    tensors = checkpoint_tensors(content)
+    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def matching(network: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors that have a name and shape of the network's."""
+    shapes = {name: value.shape for name, value in network.state_dict().items()}
+    return {name: value for name, value in tensors.items() if shapes.get(name) == value.shape}
+
+
+def report_matches(network: nn.Module, tensors: Mapping[str, Tensor], checkpoint: str) -> None:
+    """Log how many of a network's tensors a checkpoint holds, and raise an error where it holds none."""
+    own, matched = network.state_dict(), matching(network, tensors)
+    name = type(network).__name__
+    missing = [tensor for tensor in own if tensor not in matched]
+    text = f'{len(matched)} of {len(own)} tensors of {name} are in {checkpoint}'
+    if missing:
+        text += f'; not {", ".join(missing[:3])}' + (', …' if len(missing) > 3 else '')
+    print_log(text, 'current', logging.WARNING if missing else logging.INFO)
     if not matched:
         raise ValueError(
-            f'{network}: init_cfg: {source} holds none of its tensors; a config made for another network needs '
+            f'{name}: init_cfg: {checkpoint} holds none of its tensors; a config made for another network needs '
             "init_cfg=None, and a classifier's checkpoint prefix='backbone.'"
         )
+
+
+def load_pretrained(network: nn.Module, config: dict) -> None:
+    """Load the checkpoint that an ``init_cfg`` names, as far as it fits, and report that.
+
+    Raises:
+        ValueError: If it holds none of the network's tensors.
+    """
+    tensors = pretrained_tensors(config)
+    report_matches(network, tensors, config['checkpoint'])
+    network.load_state_dict(matching(network, tensors), strict=False)

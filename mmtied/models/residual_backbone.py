@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmcv.cnn import ContextBlock, ConvModule
+from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule, Sequential, initialize
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .bottleneck import Bottleneck, plugins_of_stage, tied_conv
-from .pretrained import report_matches
+from .pretrained import load_pretrained, pretrained_configs
 
 
 class ResidualBackbone(BaseModule):
@@ -116,7 +116,7 @@ class ResidualBackbone(BaseModule):
                         shortcut=shortcut,
                         conv_cfg=conv_cfg,
                         norm_cfg=norm_cfg,
-                        plugins=plugins_of_stage(plugins or (), i),
+                        plugins=plugins_of_stage(plugins or (), i, num_stages),
                         with_cp=with_cp,
                         zero_init_residual=zero_init_residual,
                         **block_cfg,
@@ -130,28 +130,26 @@ class ResidualBackbone(BaseModule):
         self._freeze_stages()
 
     def init_weights(self) -> None:
-        """Initialise once: from a checkpoint, or Kaiming, then ``init_cfg``, then the zeros of blocks and plugins.
+        """Initialise once: Kaiming, then ``init_cfg``, then the zeros of blocks and plugins, then a checkpoint.
 
         Raises:
             ValueError: If a checkpoint holds none of the backbone's tensors, as an untied network's does.
         """
         if self.is_init:
             return super().init_weights()  # It warns.
-        configs = [self.init_cfg] if isinstance(self.init_cfg, dict) else self.init_cfg or []
-        pretrained = [config for config in configs if config['type'] == 'Pretrained']
-        for config in pretrained:
-            report_matches(self, config)
+        init_cfg = self.init_cfg
+        pretrained, others = pretrained_configs(init_cfg)
+        self.init_cfg = others
         super().init_weights()
-        if pretrained:
-            return None
+        self.init_cfg = init_cfg
         # Once more after the children, whose ConvModules initialise themselves.
-        if configs:
-            initialize(self, configs)
+        if others:
+            initialize(self, others)
         for module in self.modules():
             if isinstance(module, Bottleneck):
-                module.zero_init_last()
-            elif isinstance(module, ContextBlock):
-                module.reset_parameters()
+                module.init_last(anew=bool(others))
+        for config in pretrained:
+            load_pretrained(self, config)
         return None
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:

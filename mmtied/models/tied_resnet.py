@@ -75,7 +75,7 @@ class TiedBottleneck(Bottleneck):
             )
             for i, split_blocks in enumerate(blocks)
         )
-        self.mix = mixer
+        self.mixer_input = mixer
         if mixer != 'none':
             mixed_width = width if mixer == 'sum' else entry_width
             self.mixer = tied_conv('mixer', mixed_width, width, 3, mixer_blocks, padding=1, norm_cfg=norm_cfg)
@@ -87,9 +87,9 @@ class TiedBottleneck(Bottleneck):
     def residual(self, x: Tensor) -> Tensor:
         x = self.plug(self.entry(x), 'after_conv1')  # (N, W, H, W)
         outs = [split(chunk) for split, chunk in zip(self.splits, x.chunk(len(self.splits), 1))]  # (N, w, H', W') each
-        if self.mix == 'sum':
+        if self.mixer_input == 'sum':
             outs.append(self.mixer(sum(outs[1:], outs[0])))
-        elif self.mix == 'concat':
+        elif self.mixer_input == 'concat':
             outs.append(self.mixer(torch.cat(outs, 1)))
         x = self.plug(torch.cat(outs, 1), 'after_conv2')  # (N, (splits + 1) w, H', W')
         return self.plug(self.exit(x), 'after_conv3')

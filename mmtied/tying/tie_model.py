@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from mmcv.cnn import Conv2d as MMCVConv2d
+from mmcv.cnn import Linear as MMCVLinear
 from torch import nn
 
-from ..analysis.complexity import macs_by_module
+from ..analysis.complexity import Run, macs_by_module
 from ..layers import TiedConv2d, TiedLinear
+from ..text_table import align
 from .projection import project, project_bias
 
 Policy = Mapping[str, int] | Callable[[str, nn.Module], int | None]
 
-# Subclasses compute something else than these (adaptive padding, parametrised weights), and a tied layer would not.
-CONVS = (nn.Conv2d, MMCVConv2d)
+# Other subclasses compute something else than these (adaptive padding, parametrised weights); a tied layer would not.
+PLAIN = (nn.Conv2d, nn.Linear, MMCVConv2d, MMCVLinear)
+HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class TieReport:
     Attributes:
         tied, left: The layers, in the network's order.
         parameters: Of the whole network, before and after.
-        macs: Multiply-adds of the whole network for one image, before and after; None where no size was given.
+        macs: Multiply-adds of the whole network for one image, before and after; None where they were not counted.
     """
 
     tied: tuple[TiedLayer, ...]
@@ -61,44 +64,40 @@ class TieReport:
         for layer in (*self.tied, TiedLayer('whole network', '', 0, self.parameters, self.macs)):
             counts = (*layer.parameters, *(layer.macs or ()))
             rows.append((layer.name, layer.layer, str(layer.blocks or ''), *(f'{count:,}' for count in counts)))
-        widths = [max(map(len, column)) for column in zip(*rows)]
-        lines = [
-            '  '.join(
-                cell.ljust(width) if i < 2 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths))
-            )
-            for row in rows
-        ]
+        lines = [align(rows, left=2)]
         lines += [f'left as it is: {layer.name} ({layer.layer}): {layer.reason}' for layer in self.left]
-        return '\n'.join(line.rstrip() for line in lines)
+        return '\n'.join(lines)
 
 
-def tie_model(model: nn.Module, policy: Policy, size: tuple[int, int] | None = None) -> TieReport:
+def tie_model(model: nn.Module, policy: Policy, run: Run | None = None) -> TieReport:
     """Replace chosen ``nn.Conv2d`` and ``nn.Linear`` of a network by tied ones, in place.
 
-    Weights start from the least-squares projection of the old ones: the mean of the diagonal blocks. Norms, hooks and
-    the names of all tensors stay. Layers that cannot be tied are left and listed: those whose channels B does not
-    divide, subclasses with a computation of their own, layers with hooks and layers that share their weight.
+    Weights start from the least-squares projection of the old ones: the mean of the diagonal blocks. The names of all
+    tensors stay. Layers that cannot be tied are left and listed: those whose channels B does not divide, subclasses
+    with a computation of their own, layers with hooks and layers that share their parameters.
 
     It works for what is called as a module. A network that reads ``layer.weight`` itself, as some fused attention does,
-    fails with a tied layer.
+    fails with a tied layer when it runs.
 
     Args:
         model: Any network, of mmdet, mmpretrain, timm or your own. Tie before the optimizer is built.
         policy: Which layers get how many blocks. Either a mapping of name patterns with ``*``, ``?`` and ``[…]`` to B,
             such as ``{'*.downsample.*': 1, 'layer[34].*.conv2': 4}``, where the first pattern that fits decides and 1
             leaves a layer; or a function of name and layer that returns B, or None to leave it.
-        size: Height and width of an image; if given, multiply-adds are counted for it, before and after.
+        run: If given, multiply-adds are counted, before and after: for one image of this height and width, or in the
+            run of a function, ``lambda model: model.predict(images, samples)``.
 
     Returns:
         What was tied, and what was left and why.
 
     Raises:
-        ValueError: If a pattern fits no layer, B is not a whole number of at least 1, or the model is itself a layer.
+        ValueError: If a pattern decides for no layer, B is not a whole number of at least 1, the model is itself a
+            layer, or it does not run; it is unchanged then.
 
     Example:
         >>> from torch import nn
         >>> from mmtied.tying import tie_model
-        >>> print(tie_model(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3)), {'*': 2}, size=(8, 8)))
+        >>> print(tie_model(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3)), {'*': 2}, (8, 8)))
         layer          was     B  parameters  tied    MACs    tied
         1              Conv2d  2         584   148   9,216   4,608
         whole network                    808   372  16,992  12,384
@@ -112,36 +111,44 @@ def tie_model(model: nn.Module, policy: Policy, size: tuple[int, int] | None = N
     for name, blocks in choose(layers, policy).items():
         layer = layers[name]
         reason = why_not(layer, blocks)
-        if reason is None and owners[id(layer.weight)] > 1:
-            reason = 'it shares its weight with another layer'
+        if reason is None and any(owners[id(parameter)] > 1 for parameter in layer.parameters()):
+            reason = 'it shares parameters with another layer'
         if reason is None:
             chosen[name] = (tied_layer(layer, blocks), blocks)
         else:
             left.append(LeftLayer(name, type(layer).__name__, reason))
-    return replace(model, chosen, left, size)
+    return replace(model, chosen, left, run)
 
 
 def choose(layers: Mapping[str, nn.Module], policy: Policy) -> dict[str, int]:
     """Return B of the layers that the policy chooses, by their names."""
-    patterns = None if callable(policy) else dict(policy)
-    unused = set(patterns or ())
+    if not callable(policy) and not isinstance(policy, Mapping):
+        raise ValueError(f"tie_model: policy={policy!r} must map name patterns to blocks, such as {{'layer4.*': 2}}")
+    patterns = () if callable(policy) else tuple(policy)
+    unused = set(patterns)
     chosen = {}
     for name, layer in layers.items():
-        if patterns is None:
+        if callable(policy):
             source, blocks = 'policy', policy(name, layer)
         else:
             source = next((pattern for pattern in patterns if fnmatchcase(name, pattern)), None)
-            unused -= {pattern for pattern in unused if fnmatchcase(name, pattern)}
-            blocks = patterns.get(source)
+            unused.discard(source)
+            blocks = policy.get(source)
         if blocks is None:
             continue
-        if not isinstance(blocks, int) or blocks < 1:
+        if type(blocks) is not int or blocks < 1:
             raise ValueError(f'tie_model: {source!r} gives blocks={blocks!r} for {name}: a whole number of 1 or more')
         if blocks > 1:
             chosen[name] = blocks
-    if unused:
-        names = ', '.join(list(layers)[:5])
-        raise ValueError(f'tie_model: no layer fits the pattern {min(unused)!r}; there are {names}, …')
+    for pattern in patterns:
+        fits = [name for name in layers if fnmatchcase(name, pattern)]
+        if pattern in unused and fits:
+            raise ValueError(
+                f'tie_model: the pattern {pattern!r} decides nothing: earlier ones fit {fits[0]} and all else'
+            )
+        if pattern in unused:
+            names = ', '.join(list(layers)[:5])
+            raise ValueError(f'tie_model: no layer fits the pattern {pattern!r}; there are {names}, …')
     return chosen
 
 
@@ -149,9 +156,9 @@ def why_not(layer: nn.Module, blocks: int) -> str | None:
     """Return the reason for which a layer cannot be tied, or None."""
     if isinstance(layer, TiedConv2d | TiedLinear):
         return f'it is tied already, blocks={layer.blocks}'
-    if type(layer) not in (*CONVS, nn.Linear):
-        return f'{type(layer).__name__} is a subclass that may compute something of its own'
-    if layer._forward_hooks or layer._forward_pre_hooks:
+    if type(layer) not in PLAIN:
+        return f'{type(layer).__module__}.{type(layer).__name__} is a subclass that may compute something of its own'
+    if any(getattr(layer, hooks) for hooks in HOOKS):
         return 'it has hooks'
     if isinstance(layer, nn.Linear):
         channels = dict(in_features=layer.in_features, out_features=layer.out_features)
@@ -187,18 +194,22 @@ def tied_layer(layer: nn.Conv2d | nn.Linear, blocks: int) -> TiedConv2d | TiedLi
 
 
 def replace(
-    model: nn.Module, chosen: Mapping[str, tuple[nn.Module, int]], left: list[LeftLayer], size: tuple[int, int] | None
+    model: nn.Module, chosen: Mapping[str, tuple[nn.Module, int]], left: list[LeftLayer], run: Run | None
 ) -> TieReport:
     """Put new modules, and their B, in the places of those with the given names, and report it."""
     modules = dict(model.named_modules())
     before = {name: modules[name] for name in chosen}
     parameters = {name: count(module) for name, module in (*before.items(), ('', model))}
-    macs = macs_by_module(model, size) if size else {}
+    macs = macs_by_module(model, run) if run else {}
     swap(model, {before[name]: new for name, (new, _) in chosen.items()})
-    macs_after = macs_by_module(model, size) if size else {}
+    try:
+        macs_after = macs_by_module(model, run) if run else {}
+    except ValueError as error:
+        swap(model, {new: before[name] for name, (new, _) in chosen.items()})
+        raise ValueError(f'undone, for with these layers tied {error}') from error
 
     def cost(name: str) -> tuple[int, int] | None:
-        return (macs.get(name, 0), macs_after.get(name, 0)) if size else None
+        return (macs.get(name, 0), macs_after.get(name, 0)) if run else None
 
     tied = tuple(
         TiedLayer(name, type(before[name]).__name__, blocks, (parameters[name], count(new)), cost(name))
@@ -208,13 +219,15 @@ def replace(
 
 
 def swap(model: nn.Module, new: Mapping[nn.Module, nn.Module]) -> None:
-    """Replace modules in all their places: a head shared by several levels stays shared."""
+    """Replace modules, with their hooks, in all their places: a head shared by several levels stays shared."""
     places = defaultdict(list)
     for parent in model.modules():
         for attribute, child in parent._modules.items():
             if child in new:
                 places[child].append((parent, attribute))
     for child, its_places in places.items():
+        for hooks in HOOKS:
+            getattr(new[child], hooks).update(getattr(child, hooks))
         for parent, attribute in its_places:
             setattr(parent, attribute, new[child])
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import nn
 
+from ..analysis.complexity import Run
 from ..layers import TiedSE
 from .projection import project, project_bias
 from .tie_model import LeftLayer, TieReport, replace
 
 
-def tie_se(model: nn.Module, blocks: int, size: tuple[int, int] | None = None) -> TieReport:
+def tie_se(model: nn.Module, blocks: int, run: Run | None = None) -> TieReport:
     """Replace every ``SELayer`` of a network of mmpretrain or mmdet by TiedSE, in place.
 
     Squeezed channels that B does not divide are padded to the next multiple of B: EfficientNet-B0 has layers that
@@ -23,7 +24,7 @@ def tie_se(model: nn.Module, blocks: int, size: tuple[int, int] | None = None) -
     Args:
         model: A network with ``SELayer``, such as mmpretrain's SEResNet and EfficientNet and mmdet's EfficientNet.
         blocks: B.
-        size: Height and width of an image; if given, multiply-adds are counted for it, before and after.
+        run: As in :func:`tie_model`.
 
     Returns:
         What was tied; an ``SELayer`` whose channels B does not divide, or that returns its scale alone, is left.
@@ -31,12 +32,12 @@ def tie_se(model: nn.Module, blocks: int, size: tuple[int, int] | None = None) -
     Raises:
         ValueError: If the network has no ``SELayer``, or B is not a whole number of at least 1.
     """
-    if not isinstance(blocks, int) or blocks < 1:
+    if type(blocks) is not int or blocks < 1:
         raise ValueError(f'tie_se: blocks={blocks!r} must be a whole number of at least 1')
     # By name: mmpretrain and mmdet have a class each, and this package imports neither.
     found = {name: module for name, module in model.named_modules() if type(module).__name__ == 'SELayer'}
-    if not found:
-        raise ValueError(f'tie_se: {type(model).__name__} has no SELayer of mmpretrain or mmdet')
+    if not found or '' in found:
+        raise ValueError(f'tie_se: {type(model).__name__} is no network that has an SELayer of mmpretrain or mmdet')
     chosen, left = {}, []
     for name, layer in found.items():
         channels = layer.conv1.conv.in_channels
@@ -44,9 +45,11 @@ def tie_se(model: nn.Module, blocks: int, size: tuple[int, int] | None = None) -
             left.append(LeftLayer(name, 'SELayer', f'{channels} channels cannot be cut into {blocks} equal blocks'))
         elif getattr(layer, 'return_weight', False):
             left.append(LeftLayer(name, 'SELayer', 'it returns its scale alone'))
+        elif layer.conv1.conv.bias is None or layer.conv2.conv.bias is None:
+            left.append(LeftLayer(name, 'SELayer', 'it has no bias, TiedSE has'))
         else:
             chosen[name] = (tied_se(layer, blocks), blocks)
-    return replace(model, chosen, left, size)
+    return replace(model, chosen, left, run)
 
 
 def tied_se(layer: nn.Module, blocks: int) -> TiedSE:

@@ -13,19 +13,21 @@ def untie(model: nn.Module) -> nn.Module:
     """Replace every tied layer by an ordinary one of the same outputs, in place, and return the model.
 
     Its weights are block diagonal: B² times as many parameters and B times as many multiply-adds, most of them zeros.
-    It is for tools that know only ordinary layers, such as fusing convolutions with norms, or for training on untied.
+    It is for tools that know only ordinary layers: mmcv's ``fuse_conv_bn`` fails on a tied layer with a mismatch of
+    sizes, for a norm scales every channel by its own factor and the filter is shared.
 
     Args:
         model: Any network, or a tied layer.
     """
     tied = [module for module in model.modules() if isinstance(module, TiedConv2d | TiedLinear)]
-    ordinary = {module: ordinary_layer(module) for module in tied}
+    shared: dict[nn.Parameter, nn.Parameter] = {}
+    ordinary = {module: ordinary_layer(module, shared) for module in tied}
     swap(model, ordinary)
     return ordinary.get(model, model)
 
 
-def ordinary_layer(tied: TiedConv2d | TiedLinear) -> nn.Conv2d | nn.Linear:
-    """Return the ordinary layer of the same outputs."""
+def ordinary_layer(tied: TiedConv2d | TiedLinear, shared: dict[nn.Parameter, nn.Parameter]) -> nn.Conv2d | nn.Linear:
+    """Return the ordinary layer of the same outputs; parameters that tied layers share, the ordinary ones share too."""
     bias = tied.bias is not None
     if isinstance(tied, TiedLinear):
         groups = 1
@@ -36,7 +38,9 @@ def ordinary_layer(tied: TiedConv2d | TiedLinear) -> nn.Conv2d | nn.Linear:
             *(tied.in_channels, tied.out_channels, tied.kernel_size, tied.stride, tied.padding, tied.dilation),
             *(groups, bias, tied.padding_mode, 'meta'),
         )
-    layer.weight = nn.Parameter(expand(tied.weight.detach(), tied.blocks, groups), tied.weight.requires_grad)
-    if bias:
-        layer.bias = nn.Parameter(expand_bias(tied.bias.detach(), tied.blocks, groups), tied.bias.requires_grad)
+    for name, own, full in (('weight', tied.weight, expand), ('bias', tied.bias, expand_bias)):
+        if own is not None:
+            if own not in shared:
+                shared[own] = nn.Parameter(full(own.detach(), tied.blocks, groups), own.requires_grad)
+            setattr(layer, name, shared[own])
     return layer.train(tied.training)

@@ -2,12 +2,14 @@
 
 import copy
 import itertools
+import logging
 
 import pytest
 import torch
 from mmcv.cnn import ContextBlock
 from mmdet.models.backbones import ResNet
 from mmdet.registry import MODELS
+from mmengine.model import PretrainedInit
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import init_default_scope
 from mmengine.runner import save_checkpoint
@@ -177,7 +179,8 @@ def test_zero_init_makes_blocks_identities(name):
 def test_init_cfg_has_the_last_word_but_for_the_zeros(name):
     plugins = [
         dict(cfg=dict(type='ContextBlock', ratio=0.25), position='after_conv3'),
-        dict(cfg=dict(type='TiedGCB', ratio=0.25), position='after_conv3'),
+        dict(cfg=dict(type='TiedGCB', ratio=0.25, postfix='_tied'), position='after_conv3'),
+        dict(cfg=dict(type='NonLocal2d'), position='after_conv3'),
     ]
     init_cfg = [dict(type='Constant', layer=['Conv2d', 'BatchNorm2d'], val=0.5)]
     backbone = small(name, init_cfg=init_cfg, plugins=plugins)
@@ -186,10 +189,12 @@ def test_init_cfg_has_the_last_word_but_for_the_zeros(name):
     assert (block.entry.conv.weight == 0.5).all()
     assert (block.entry.norm.weight == 0.5).all()
     assert (block.exit.norm.weight == 0).all()
-    for plugin in (block.context_block, block.tied_gcb):
+    for plugin in (block.context_block, block.context_block_tied):
         assert isinstance(plugin, ContextBlock)
         assert (plugin.channel_add_conv[0].weight == 0.5).all()
         assert not plugin.channel_add_conv[3].weight.any()
+    # mmcv's NonLocal2d starts as an identity by itself.
+    assert not block.nonlocal_block.conv_out.conv.weight.any()
 
 
 @every
@@ -225,9 +230,9 @@ def test_plugins_sit_where_mmdet_puts_them(name):
     block = backbone.layer2[0]
     assert block.tied_se1.squeeze.in_features == block.entry.out_channels
     assert block.tied_se2.squeeze.in_features == block.exit.in_channels
-    assert block.tied_gcb.in_channels == block.exit.out_channels == 128
+    assert block.context_block.in_channels == block.exit.out_channels == 128
     assert hasattr(backbone.layer1[0], 'tied_se1')
-    assert not hasattr(backbone.layer1[0], 'tied_gcb')
+    assert not hasattr(backbone.layer1[0], 'context_block')
     assert backbone(images())[-1].shape == (2, 512, 2, 2)
 
 
@@ -248,6 +253,7 @@ def test_two_plugins_of_one_name_need_a_postfix(name):
     (dict(style='keras'), "style='keras'"),
     (dict(frozen_stages=9), 'frozen_stages=9'),
     (dict(plugins=[dict(cfg=dict(type='TiedSE'), position='last')]), "position='last'"),
+    (dict(plugins=[dict(cfg=dict(type='TiedSE'), position='after_conv1', stages=(True,))]), r'stages=\(True,\) '),
     (dict(dcn=dict(type='DCNv2')), "dcn={'type': 'DCNv2'}.*no tied form"),
     (dict(stage_with_dcn=(False, True, True, True)), r'stage_with_dcn=\(False, True.*no tied form'),
     (dict(entry_blocks=3), r'layer1\.0: entry: TiedConv2d: in_channels=16 .*blocks=3'),
@@ -347,25 +353,50 @@ def test_classifier_trains_and_its_checkpoint_starts_a_detector(name, tmp_path):
     assert len(detector(images())[0]) == 5
 
 
+@pytest.mark.parametrize('type_', ['Pretrained', PretrainedInit])
 @pytest.mark.parametrize('prefix', [None, 'backbone', 'backbone.'])
-def test_pretrained_weights_survive_init(tmp_path, prefix):
-    trained = small('TiedResNet')
+@pytest.mark.parametrize('wrap', [
+    lambda state: state,
+    lambda state: {'state_dict': state},
+    lambda state: {'model': state, 'epoch': 3},
+    lambda state: {'state_dict': {f'module.{name}': value for name, value in state.items()}},
+])  # fmt: skip
+def test_pretrained_weights_survive_init(tmp_path, wrap, prefix, type_):
+    plugins = [dict(cfg=dict(type='TiedGCB', ratio=1 / 4), position='after_conv3')]
+    trained = small('TiedResNet', plugins=plugins)
     for parameter in trained.parameters():
         nn.init.normal_(parameter)
     names = {f'backbone.{name}' if prefix else name: value for name, value in trained.state_dict().items()}
-    torch.save({'state_dict': names}, tmp_path / 'trained.pth')
-    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'trained.pth'), prefix=prefix)
-    backbone = small('TiedResNet', init_cfg=init_cfg)
+    torch.save(wrap(names), tmp_path / 'trained.pth')
+    init_cfg = dict(type=type_, checkpoint=str(tmp_path / 'trained.pth'), prefix=prefix)
+    backbone = small('TiedResNet', plugins=plugins, init_cfg=init_cfg)
     backbone.init_weights()
     for name, value in backbone.state_dict().items():
         assert torch.equal(value, trained.state_dict()[name]), name
 
 
-def test_a_checkpoint_of_another_network_is_refused(tmp_path):
+@pytest.mark.parametrize('type_', ['Pretrained', PretrainedInit])
+def test_a_checkpoint_of_another_network_is_refused(tmp_path, type_):
     torch.save(ResNet(18).state_dict(), tmp_path / 'resnet.pth')
-    backbone = small('TiedResNet', init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'resnet.pth')))
+    backbone = small('TiedResNet', init_cfg=dict(type=type_, checkpoint=str(tmp_path / 'resnet.pth')))
     with pytest.raises(ValueError, match=r'resnet\.pth holds none of its tensors'):
         backbone.init_weights()
+
+
+def test_a_checkpoint_of_a_part_is_loaded_and_the_log_says_so(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr('mmtied.models.pretrained.print_log', lambda text, _, level: said.append((level, text)))
+    state = small('TiedResNet').state_dict()
+    part = {name: torch.full_like(value, 3) for name, value in state.items() if name.startswith('layer1')}
+    torch.save(part, tmp_path / 'part.pth')
+    backbone = small('TiedResNet', init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'part.pth')))
+    backbone.init_weights()
+    assert (backbone.layer1[0].exit.norm.weight == 3).all()
+    assert not backbone.layer2[0].exit.norm.weight.any()  # initialised: an identity
+    ((level, text),) = said
+    assert level == logging.WARNING
+    assert text.startswith(f'{len(part)} of {len(state)} tensors of TiedResNet are in {tmp_path}')
+    assert 'not stem.0.conv.weight' in text
 
 
 def test_counter_counts_resnet50_as_published():

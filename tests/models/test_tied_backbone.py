@@ -1,19 +1,22 @@
 """TiedBackbone: two lines in a config tie its backbone, and the weights come from the ordinary network."""
 
 import copy
+import pickle
 
 import pytest
 import torch
 from mmdet.models.backbones import ResNet
 from mmdet.registry import MODELS
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS as PRETRAIN_MODELS
+from torch import nn
 from torch.testing import assert_close
 
 from mmtied.layers import TiedConv2d, TiedSE
 from mmtied.models import TiedBackbone
 from mmtied.tying import tie_model
+from mmtied.tying.projection import project
 
 POLICY = {'layer[34].*.conv2': 4}
 
@@ -36,8 +39,8 @@ def test_two_lines_in_a_config(tmp_path, caplog):
     assert {conv.blocks for conv in tied} == {4}
     # The base's frozen stages and norms hold.
     detector.train()
-    assert not any(p.requires_grad for p in detector.backbone.network.layer1.parameters())
-    assert not detector.backbone.network.layer4[0].bn1.training
+    assert not any(p.requires_grad for p in detector.backbone.layer1.parameters())
+    assert not detector.backbone.layer4[0].bn1.training
 
 
 def test_weights_are_those_of_the_ordinary_network_projected(tmp_path):
@@ -55,11 +58,14 @@ def test_weights_are_those_of_the_ordinary_network_projected(tmp_path):
     wanted = copy.deepcopy(trained)
     tie_model(wanted, POLICY)
     for name, value in wanted.state_dict().items():
-        assert_close(backbone.network.state_dict()[name], value)
+        assert_close(backbone.state_dict()[name], value)
     # The optimizer, built before, keeps its parameters.
     assert all(a is b for a, b in zip(parameters, backbone.parameters()))
     assert backbone.is_init
-    backbone.eval(), wanted.eval()
+    # The names are those of the ordinary network.
+    assert list(backbone.state_dict()) == list(trained.state_dict())
+    backbone.eval()
+    wanted.eval()
     x = torch.randn(1, 3, 64, 64)
     for a, b in zip(backbone(x), wanted(x)):
         assert_close(a, b)
@@ -78,9 +84,56 @@ def test_a_detectors_init_keeps_its_weights():
         )
     )
     detector.init_weights()
-    norms = [m.weight for n, m in detector.backbone.network.named_modules() if n.endswith('bn3')]
+    norms = [m.weight for n, m in detector.backbone.named_modules() if n.endswith('bn3')]
     assert not any(weight.any() for weight in norms)  # ResNet's own zero_init_residual
     assert len(detector(torch.randn(1, 3, 64, 64))[0]) == 5
+
+
+def test_its_own_checkpoint_loads_as_it_is(tmp_path):
+    cfg = dict(type='TiedBackbone', network='ResNet', policy=POLICY, depth=50, base_channels=16)
+    trained = MODELS.build(cfg)
+    for parameter in trained.parameters():
+        nn.init.normal_(parameter)
+    state = {f'backbone.{name}': value for name, value in trained.state_dict().items()}
+    torch.save(dict(state_dict=state), tmp_path / 'tied.pth')
+    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'tied.pth'), prefix='backbone.')
+    backbone = MODELS.build(dict(cfg, init_cfg=init_cfg))
+    backbone.init_weights()
+    for name, value in trained.state_dict().items():
+        assert torch.equal(backbone.state_dict()[name], value), name
+
+
+def test_a_checkpoint_that_the_network_renames(tmp_path):
+    """mmdet's Swin loads the official names, which are not its own."""
+    cfg = dict(
+        type='SwinTransformer', embed_dims=24, depths=(1, 1), num_heads=(1, 2), strides=(4, 2), out_indices=(0, 1)
+    )
+    ordinary = MODELS.build(cfg)
+    ordinary.init_weights()
+    official = {
+        name.replace('stages.', 'layers.').replace('attn.w_msa.', 'attn.').replace('ffn.layers.0.0', 'mlp.fc1'): value
+        for name, value in ordinary.state_dict().items()
+        if 'attn' in name or 'ffn.layers.0.0' in name
+    }
+    torch.save({'model': official}, tmp_path / 'swin.pth')
+    init_cfg = ConfigDict(type='Pretrained', checkpoint=str(tmp_path / 'swin.pth'))
+    tied = dict(cfg, type='TiedBackbone', network='SwinTransformer', policy={'*.ffn.*': 2}, convert_weights=True)
+    backbone = MODELS.build(dict(tied, init_cfg=init_cfg))
+    backbone.init_weights()
+    loaded = backbone.stages[0].blocks[0].attn.w_msa.qkv.weight
+    assert torch.equal(loaded, ordinary.stages[0].blocks[0].attn.w_msa.qkv.weight)
+    tied_weight = backbone.stages[0].blocks[0].ffn.layers[0][0].weight
+    assert_close(tied_weight, project(ordinary.stages[0].blocks[0].ffn.layers[0][0].weight, 2))
+
+
+def test_copies_and_pickles():
+    backbone = TiedBackbone('ResNet', POLICY, depth=50, base_channels=16)
+    for other in (copy.deepcopy(backbone), pickle.loads(pickle.dumps(backbone))):
+        other.is_init = False
+        other.init_weights()
+        assert other.tying == backbone.tying
+        assert isinstance(other.layer3[0].conv2, TiedConv2d)
+    assert not backbone.is_init
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):
@@ -111,5 +164,5 @@ def test_arguments():
         TiedBackbone('ResNet', depth=50)
     with pytest.raises(ValueError, match="no layer fits the pattern 'layer9'"):
         TiedBackbone('ResNet', {'layer9': 2}, depth=50)
-    with pytest.raises(ValueError, match='no SELayer'):
+    with pytest.raises(ValueError, match='no network that has an SELayer'):
         TiedBackbone('ResNet', se_blocks=2, depth=50)

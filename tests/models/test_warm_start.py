@@ -5,11 +5,11 @@ import torch
 from mmdet.models.backbones import ResNet as DetResNet
 from mmdet.models.backbones import ResNeXt as DetResNeXt
 from mmengine.registry import MODELS, init_default_scope
-from mmpretrain.models.backbones import ResNetV1d, ResNeXt, SEResNet
+from mmpretrain.models.backbones import ResNeSt, ResNetV1d, ResNeXt, SEResNet
 from timm.models.resnet import seresnet50
 from torch import nn
 from torch.testing import assert_close
-from torchvision.models import resnet50, resnext101_32x8d, wide_resnet50_2
+from torchvision.models import resnet50, resnext101_32x8d, wide_resnet50_2, wide_resnet101_2
 
 from mmtied.models import VARIANTS, TiedBackbone, TiedResNeSt, TiedResNet, TiedResNeXt, TiedSENet, warm_start
 from mmtied.tying.projection import project
@@ -17,6 +17,11 @@ from mmtied.tying.projection import project
 UNTIED = dict(entry_blocks=1, shortcut_blocks=1, mixer='none')
 ONE_SPLIT = dict(UNTIED, splits=1, base_width=64, blocks=(1,))
 FOUR_STAGES = dict(out_indices=(0, 1, 2, 3))
+GN = dict(type='GN', num_groups=4)
+
+
+def gcb(**cfg) -> list[dict]:
+    return [dict(cfg=dict(ratio=1 / 4, **cfg), position='after_conv3')]
 
 
 def randomised(network: nn.Module) -> nn.Module:
@@ -51,13 +56,22 @@ def randomised(network: nn.Module) -> nn.Module:
         lambda: SEResNet(50, deep_stem=True, **FOUR_STAGES),
         lambda: TiedSENet(50, se_blocks=1, **ONE_SPLIT),
     ),
-], ids=['mmdet', 'mmdet caffe', 'mmpretrain V1d', 'mmdet ResNeXt', 'mmpretrain ResNeXt', 'SE'])  # fmt: skip
+    (
+        lambda: DetResNet(50, base_channels=16, norm_cfg=GN),
+        lambda: TiedResNet(50, base_channels=16, norm_cfg=GN, **ONE_SPLIT),
+    ),
+    (
+        lambda: DetResNet(50, base_channels=16, plugins=gcb(type='ContextBlock')),
+        lambda: TiedResNet(50, base_channels=16, plugins=gcb(type='TiedGCB', blocks=1), **ONE_SPLIT),
+    ),
+], ids=['mmdet', 'caffe', 'mmpretrain V1d', 'mmdet ResNeXt', 'mmpretrain ResNeXt', 'SE', 'GN', 'GCB'])  # fmt: skip
 def test_untied_network_is_the_ordinary_one(make_source, make_target):
     """B = 1 everywhere: every tensor matches, and the outputs are those of the reference implementation."""
     source, target = randomised(make_source()), make_target()
     result = warm_start(target, source.state_dict())
     assert set(result.tensors) == set(target.state_dict())
     assert result.counts == dict(matched=len(result.tensors), projected=0, initialised=0)
+    assert result.unused == ()
     source.double()
     target.double().eval()
     x = torch.randn(2, 3, 64, 64, dtype=torch.double)
@@ -88,6 +102,7 @@ def test_torchvision_and_timm_names():
     # Half as wide as the tied one.
     (resnet50, 'tiedresnet50', {'entry', 'splits', 'mixer', 'exit'}),
     (lambda: ResNetV1d(depth=50), 'tiedresnest50-s', {'attention'}),
+    (lambda: ResNeSt(depth=50), 'tiedresnest50-s', set()),
     (lambda: SEResNet(101), 'tiedsenet101-s', {'stem', 'entry', 'splits', 'mixer', 'exit'}),
 ])  # fmt: skip
 def test_what_fits_is_taken_and_the_rest_initialised(make_source, variant, initialised):
@@ -130,14 +145,63 @@ def test_same_network_tied():
     )
     incomplete = {name: value for name, value in source.items() if not name.startswith(('conv1', 'head'))}
     result = warm_start(backbone, incomplete)
-    assert result.tensors['network.conv1.weight'] == 'initialised'
+    assert result.tensors['conv1.weight'] == 'initialised'
     assert result.counts['initialised'] == 1
-    assert result.tensors['network.layer1.0.se_layer.squeeze.weight'] == 'projected'
-    assert result.tensors['network.layer4.0.conv2.weight'] == 'projected'
-    assert result.tensors['network.layer4.0.conv3.weight'] == 'matched'
-    assert_close(backbone.network.layer4[0].conv2.weight, project(source['layer4.0.conv2.weight'], 2))
+    assert result.tensors['layer1.0.se_layer.squeeze.weight'] == 'projected'
+    assert result.tensors['layer4.0.conv2.weight'] == 'projected'
+    assert result.tensors['layer4.0.conv3.weight'] == 'matched'
+    assert_close(backbone.layer4[0].conv2.weight, project(source['layer4.0.conv2.weight'], 2))
     squeeze = source['layer1.0.se_layer.conv1.conv.weight'].flatten(1)
-    assert_close(backbone.network.layer1[0].se_layer.squeeze.weight, project(squeeze, 2))
+    assert_close(backbone.layer1[0].se_layer.squeeze.weight, project(squeeze, 2))
+
+
+def test_resnest_attention():
+    """The grouped 3x3 is projected, the two layers of the attention are taken over, bias and all."""
+    source = randomised(ResNeSt(depth=50))
+    target = TiedResNeSt(50)
+    result = warm_start(target, source.state_dict())
+    assert {name for name, how in result.tensors.items() if how == 'projected'} == {
+        name
+        for name, p in target.named_parameters()
+        if name.endswith('conv.weight')
+        and 'layer' in name
+        and ('entry' in name or 'attention.conv' in name or 'shortcut' in name)
+    }
+    theirs, ours = source.layer2[1].conv2, target.layer2[1].attention
+    filters = theirs.conv.weight.chunk(2)
+    assert_close(ours.conv.conv.weight, (filters[0] + filters[1]) / 2)
+    pooled = torch.randn(2, 128, 1, 1)
+    wanted = theirs.fc2(theirs.norm1(theirs.fc1(pooled)).relu())
+    assert_close(ours.eval().excite(ours.squeeze(pooled)), wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('cfg', [dict(blocks=2), dict(blocks=1, groups=2)])
+def test_context_blocks_are_projected(cfg):
+    source = randomised(DetResNet(50, base_channels=16, plugins=gcb(type='ContextBlock')))
+    target = TiedResNet(50, base_channels=16, plugins=gcb(type='TiedGCB', **cfg), **ONE_SPLIT)
+    result = warm_start(target, source.state_dict())
+    assert result.counts['initialised'] == 0
+    assert result.counts['projected'] == 16 * (4 if cfg['blocks'] == 2 else 2)
+    plugin, theirs = target.layer1[0].context_block, source.layer1[0].context_block
+    assert torch.equal(plugin.conv_mask.weight, theirs.conv_mask.weight)
+    c = theirs.channel_add_conv[0].weight
+    halves = c[:8, :32], c[8:, 32:]
+    wanted = (halves[0] + halves[1]) / 2 if cfg['blocks'] == 2 else torch.cat(halves)
+    assert_close(plugin.channel_add_conv[0].weight, wanted)
+
+
+def test_what_has_no_place_is_listed():
+    result = warm_start(TiedResNet(50), wide_resnet101_2().state_dict())
+    assert {name.split('.')[1] for name in result.unused if name.startswith('layer3')} == {str(i) for i in range(6, 23)}
+    assert f'of the source, {len(result.unused)} tensors have no place: layer3.6.conv1.weight' in str(result)
+
+
+def test_a_backbone_that_was_used_is_initialised_anew():
+    target = TiedResNet(50)
+    target.init_weights()
+    nn.init.constant_(target.layer1[0].mixer.conv.weight, 7)
+    warm_start(target, wide_resnet50_2().state_dict())
+    assert (target.layer1[0].mixer.conv.weight != 7).all()
 
 
 def test_a_norm_of_another_kind_is_initialised():
@@ -154,5 +218,5 @@ def test_nothing_that_fits_is_an_error(make_target):
 
 
 def test_other_networks_are_refused():
-    with pytest.raises(TypeError, match='ResNet is neither'):
+    with pytest.raises(ValueError, match='ResNet is not a tied backbone'):
         warm_start(DetResNet(50), {})

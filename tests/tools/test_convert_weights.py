@@ -36,9 +36,11 @@ def warm(tmp_path_factory):
 
 def test_reports_what_was_taken(warm):
     _, path, output = warm
-    assert 'tensors of  matched  projected  initialised' in output
-    assert output.splitlines()[-3].split() == ['all', '506', '100', '96']
-    assert 'carried over: head.fc.weight, head.fc.bias' in output
+    lines = output.splitlines()
+    assert lines[0] == 'tensors of  matched  projected  initialised'
+    assert lines[7].split() == ['all', '506', '100', '96']
+    assert lines[8:10] == ['carried over: head.fc.weight, head.fc.bias', f'wrote {path}; a config loads it by']
+    assert len(lines) == 11
     content = torch.load(path, weights_only=True)
     assert content['meta']['source'] == 'wide.pth'
     assert content['meta']['tensors']['layer1.0.mixer.conv.weight'] == 'initialised'
@@ -79,9 +81,16 @@ def test_a_config_with_a_wrapped_backbone(tmp_path):
     torch.save(dict(state_dict=state | {'head.fc.bias': torch.zeros(3)}), tmp_path / 'se.pth')
     done = run(tmp_path / 'config.py', tmp_path / 'se.pth', tmp_path / 'out.pth', '--list')
     assert done.returncode == 0, done.stderr
-    assert '  projected  network.layer1.0.se_layer.squeeze.weight' in done.stdout
+    assert '  projected  layer1.0.se_layer.squeeze.weight' in done.stdout
+    # What the tool advises works.
+    init_default_scope('mmpretrain')
+    cfg = dict(type='TiedBackbone', network='SEResNet', depth=50, base_channels=16, stem_channels=16, se_blocks=2)
+    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'out.pth'), prefix='backbone.')
+    backbone = PRETRAIN_MODELS.build(dict(cfg, init_cfg=init_cfg))
+    backbone.init_weights()
+    assert torch.equal(backbone.conv1.weight, network.conv1.weight)
     assert 'carried over: head.fc.bias' in done.stdout
-    assert 'backbone.network.conv1.weight' in torch.load(tmp_path / 'out.pth', weights_only=True)['state_dict']
+    assert 'backbone.conv1.weight' in torch.load(tmp_path / 'out.pth', weights_only=True)['state_dict']
 
 
 @pytest.fixture(scope='module')
@@ -94,12 +103,20 @@ def inputs(tmp_path_factory):
     (folder / 'empty.pth').write_bytes(b'')
     torch.save({'epoch': 3}, folder / 'numbers.pth')
     (folder / 'config.py').write_text('model = dict()\n')
+    (folder / 'ordinary.py').write_text("model = dict(backbone=dict(type='ResNet', depth=50))\n")
+    (folder / 'misspelt.py').write_text("model = dict(backbone=dict(type='mmtied.TiedResNet', deepth=50))\n")
+    (folder / 'unknown.py').write_text("model = dict(backbone=dict(type='mmtied.TidResNet', depth=50))\n")
+    (folder / 'broken.py').write_text('model = dict(\n')
     return folder
 
 
 @pytest.mark.parametrize('config, source, message', [
     ('tiedresnet51', 'good.pth', 'tiedresnet51: no such config file, and not one of tiedresnet50'),
     ('config.py', 'good.pth', 'config.py: has no model.backbone'),
+    ('ordinary.py', 'good.pth', 'ResNet is not a tied backbone'),
+    ('misspelt.py', 'good.pth', "misspelt.py: its backbone cannot be built: .*'deepth'"),
+    ('unknown.py', 'good.pth', 'unknown.py: its backbone cannot be built: .*TidResNet'),
+    ('broken.py', 'good.pth', 'broken.py: not a config: SyntaxError'),
     ('tiedresnet50', 'absent.pth', 'absent.pth: no such checkpoint'),
     ('tiedresnet50', '.', 'not a checkpoint: '),
     ('tiedresnet50', 'other.pth', 'none of the 1 tensors'),
@@ -116,6 +133,12 @@ def test_bad_input_is_named_and_nothing_written(inputs, monkeypatch, config, sou
     with pytest.raises(ValueError, match=message):
         runpy.run_path(str(ROOT / 'tools/convert_weights.py'))['main']()
     assert sorted(inputs.iterdir()) == before
+
+
+def test_the_source_is_not_overwritten(inputs):
+    done = run('tiedresnet50', inputs / 'good.pth', inputs / 'good.pth')
+    assert done.returncode == 2
+    assert 'good.pth: is the source' in done.stderr
 
 
 def test_an_error_is_one_sentence(tmp_path):

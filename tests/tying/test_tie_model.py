@@ -1,12 +1,18 @@
 """tie_model and untie on networks of timm, mmdet, mmpretrain and torchvision."""
 
 import copy
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import timm
 import torch
 from mmcv.cnn import fuse_conv_bn
 from mmdet.models.backbones import ResNet as DetResNet
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmpretrain.models.backbones import VisionTransformer
 from torch import nn
 from torch.testing import assert_close
@@ -16,6 +22,8 @@ from mmtied.analysis import complexity
 from mmtied.layers import TiedConv2d, TiedLinear
 from mmtied.models import TiedResNet
 from mmtied.tying import tie_model, untie
+
+MMDET_CONFIGS = Path(find_spec('mmdet').origin).parent / '.mim' / 'configs'
 
 
 def shapes(model):
@@ -39,13 +47,14 @@ def test_ties_any_network(make, policy):
     names = list(model.state_dict())
     before = complexity(model, (64, 64))
     untied = copy.deepcopy(model)
-    report = tie_model(model, policy, size=(64, 64))
+    report = tie_model(model, policy, (64, 64))
     after = complexity(model, (64, 64))
     assert list(model.state_dict()) == names
     assert report.parameters == (before.parameters, after.parameters)
     assert report.macs == (before.macs, after.macs)
     assert after.parameters < before.parameters
     assert len(report.tied) >= 8
+    assert not report.left or set(policy) == {'layer1.*', '*'}  # of which the image and the classes are indivisible
     for layer in report.tied:
         old, new = untied.get_submodule(layer.name), model.get_submodule(layer.name)
         assert isinstance(new, TiedConv2d | TiedLinear)
@@ -79,8 +88,10 @@ def test_layers_that_cannot_be_tied_are_left_and_listed():
     model.padded = Padded(8, 8, 3)
     model.hooked = nn.Linear(8, 8)
     model.hooked.register_forward_hook(lambda *_: None)
+    model.watched = nn.Linear(8, 8)
+    model.watched.register_full_backward_hook(lambda *_: None)
     model.one, model.other = nn.Linear(8, 8), nn.Linear(8, 8)
-    model.other.weight = model.one.weight
+    model.other.bias = model.one.bias
     model.tied = TiedConv2d(8, 8, 3, blocks=4)
     report = tie_model(model, {'*': 2})
     assert tied_names(report) == ['good']
@@ -89,10 +100,11 @@ def test_layers_that_cannot_be_tied_are_left_and_listed():
         'image': 'in_channels=3 cannot be cut into 2 equal blocks',
         'depthwise': 'in_channels=8 and out_channels=8 cannot be cut into 2 equal blocks in each of 8 groups',
         'odd': 'out_features=5 cannot be cut into 2 equal blocks',
-        'padded': 'Padded is a subclass that may compute something of its own',
+        'padded': f'{__name__}.Padded is a subclass that may compute something of its own',
         'hooked': 'it has hooks',
-        'one': 'it shares its weight with another layer',
-        'other': 'it shares its weight with another layer',
+        'watched': 'it has hooks',
+        'one': 'it shares parameters with another layer',
+        'other': 'it shares parameters with another layer',
         'tied': 'it is tied already, blocks=4',
     }
     for name in reasons:
@@ -143,6 +155,9 @@ def test_mode_frozen_weights_and_dtype_stay():
 @pytest.mark.parametrize('policy, named', [
     ({'layer9.*': 2}, r"no layer fits the pattern 'layer9\.\*'; there are conv1, layer1\.0\.conv1"),
     ({'layer1': 2}, "no layer fits the pattern 'layer1'"),
+    ({'*': 2, 'layer4.*': 4}, r"'layer4\.\*' decides nothing: earlier ones fit layer4\.0\.conv1"),
+    ('layer4.*', "policy='layer4.*' must map"),
+    (lambda name, layer: True, 'blocks=True'),
     ({'fc': 0}, "'fc' gives blocks=0 for fc: a whole number"),
     ({'fc': 2.0}, 'blocks=2.0'),
     (lambda name, layer: 'two', "'policy' gives blocks='two' for conv1"),
@@ -152,6 +167,73 @@ def test_bad_policies_change_nothing(policy, named):
     with pytest.raises(ValueError, match=named):
         tie_model(model, policy)
     assert not any(isinstance(module, TiedConv2d | TiedLinear) for module in model.modules())
+
+
+def test_hooks_survive_untie():
+    layer = TiedLinear(4, 4, blocks=2)
+    model = nn.Sequential(layer)
+    calls = []
+    layer.register_forward_hook(lambda *_: calls.append(1))
+    untie(model)(torch.zeros(1, 4))
+    assert calls == [1]
+
+
+def test_shared_parameters_stay_shared_when_untied():
+    model = nn.Sequential(TiedLinear(4, 4, blocks=2), TiedLinear(4, 4, blocks=2))
+    model[1].weight = model[0].weight
+    untie(model)
+    assert model[0].weight is model[1].weight
+    assert model[0].bias is not model[1].bias
+
+
+def test_macs_of_a_shared_layer_are_those_of_all_its_calls():
+    conv = nn.Conv2d(3, 4, 1)
+    shared = nn.Conv2d(4, 4, 1)
+    model = nn.Sequential(conv, shared, nn.ReLU(), nn.Sequential(shared))
+    report = tie_model(model, {'1': 2}, (5, 5))
+    assert report.tied[0].macs == (2 * 16 * 25, 2 * 8 * 25)
+    assert report.macs[0] - report.macs[1] == 2 * 8 * 25
+
+
+def test_counts_of_a_detector_by_a_function():
+    init_default_scope('mmdet')
+    config = Config.fromfile(MMDET_CONFIGS / 'mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py')
+    config.model.backbone.init_cfg = None
+    detector = MODELS.build(config.model)
+
+    def run(detector):
+        meta = dict(img_shape=(64, 64), ori_shape=(64, 64), scale_factor=(1, 1))
+        return detector.predict(torch.zeros(1, 3, 64, 64), [DetDataSample(metainfo=meta)])
+
+    with pytest.raises(ValueError, match=r'MaskRCNN does not run on one image of zeros of \(64, 64\).*a function'):
+        tie_model(detector, {'backbone.layer4.*.conv2': 4}, (64, 64))
+    assert not any(isinstance(module, TiedConv2d) for module in detector.modules())
+    report = tie_model(detector, {'backbone.layer4.*.conv2': 4, 'roi_head.bbox_head.shared_fcs.1': 2}, run)
+    assert len(report.tied) == 4
+    # The head's depend on the number of proposals, and that on the weights.
+    assert all(layer.macs[0] == 4 * layer.macs[1] > 0 for layer in report.tied if 'backbone' in layer.name)
+    assert all(layer.macs[1] > 0 for layer in report.tied)
+
+
+def test_a_network_that_reads_weights_itself_is_restored():
+    class Reads(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 9)
+
+        def forward(self, x):
+            return nn.functional.linear(x.mean((2, 3)), self.layer.weight)
+
+    model = Reads()
+    before = model.layer
+    with pytest.raises(ValueError, match='undone, for with these layers tied Reads does not run'):
+        tie_model(model, {'layer': 3}, (4, 4))
+    assert model.layer is before
+
+
+def test_half_precision_is_counted():
+    report = tie_model(nn.Sequential(nn.Conv2d(3, 6, 1)).to(torch.bfloat16), {'0': 3}, (4, 4))
+    assert report.macs == (18 * 16, 6 * 16)
 
 
 def test_a_layer_alone_is_refused():

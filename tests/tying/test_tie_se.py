@@ -6,6 +6,8 @@ import pytest
 import torch
 from mmdet.models.backbones import EfficientNet as DetEfficientNet
 from mmpretrain.models.backbones import EfficientNet, ResNet, SEResNet
+from mmpretrain.models.utils import SELayer
+from torch import nn
 from torch.testing import assert_close
 
 from mmtied.layers import TiedSE
@@ -73,14 +75,17 @@ def test_weights_are_projected():
 
 def test_report_and_errors():
     model = SEResNet(50, base_channels=16, stem_channels=16)
-    report = tie_se(model, 2, size=(32, 32))
+    report = tie_se(model, 2, (32, 32))
     assert len(report.tied) == 16
     assert report.tied[0].name == 'layer1.0.se_layer'
     assert report.macs[0] > report.macs[1]
-    with pytest.raises(ValueError, match='ResNet has no SELayer'):
+    with pytest.raises(ValueError, match='ResNet is no network that has an SELayer'):
         tie_se(ResNet(18), 2)
-    with pytest.raises(ValueError, match='blocks=0'):
-        tie_se(SEResNet(50), 0)
+    for blocks in (0, True, 2.0):
+        with pytest.raises(ValueError, match=f'blocks={blocks}'):
+            tie_se(SEResNet(50), blocks)
+    with pytest.raises(ValueError, match='SELayer is no network'):
+        tie_se(SELayer(16, ratio=4), 2)
 
 
 def test_a_layer_that_cannot_be_tied_is_left():
@@ -88,3 +93,8 @@ def test_a_layer_that_cannot_be_tied_is_left():
     report = tie_se(model, 3)
     assert not report.tied
     assert report.left[0].reason == '64 channels cannot be cut into 3 equal blocks'
+    model = nn.Sequential(SELayer(16, ratio=4, bias=False), SELayer(16, ratio=4, return_weight=True))
+    assert [layer.reason for layer in tie_se(model, 2).left] == [
+        'it has no bias, TiedSE has',
+        'it returns its scale alone',
+    ]
