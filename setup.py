@@ -1,9 +1,11 @@
 """Packaging of mmtied. The pinned stack that the project is verified on is in requirements/lock.txt."""
 
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 VERSION = re.search(r"__version__ = '(.+)'", (ROOT / 'mmtied' / '__init__.py').read_text())[1]
@@ -25,6 +27,25 @@ ONEDL = [
 ]
 BUILD_TOOLS = ['setuptools<82']
 
+
+class BuildWithConfigs(build_py):
+    """Put configs, tools and model index where mim looks for them: mmtied/.mim, as links in an editable install."""
+
+    def run(self) -> None:
+        super().run()
+        folder = (ROOT if self.editable_mode else Path(self.build_lib)) / 'mmtied' / '.mim'
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for name in ('configs', 'tools', 'model-index.yml'):
+            source, target = ROOT / name, folder / name
+            if self.editable_mode:
+                target.symlink_to(source)
+            elif source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns('__pycache__'))
+            else:
+                shutil.copy(source, target)
+
+
 setup(
     name='mmtied',
     version=VERSION,
@@ -34,6 +55,7 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['mmtied', 'mmtied.*']),
+    cmdclass={'build_py': BuildWithConfigs},
     package_data={'mmtied.evaluation': ['report.html.j2']},
     install_requires=['numpy', 'pycocotools', 'hotcoco>=1.3', 'msgspec', 'matplotlib', 'plotly>=6', 'jinja2', 'tqdm'],
     extras_require={

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
+import torch.distributed
 from mmengine.config import Config, DictAction
 
 
@@ -34,6 +36,8 @@ def load_config(args: argparse.Namespace) -> Config:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     config = Config.fromfile(args.config)
     config.launcher = args.launcher
+    if args.launcher == 'pytorch' and not torch.cuda.is_available():
+        join_processes_on_cpu(config)
     if args.cfg_options is not None:
         config.merge_from_dict(args.cfg_options)
     if args.work_dir is not None:
@@ -41,6 +45,17 @@ def load_config(args: argparse.Namespace) -> Config:
     elif config.get('work_dir') is None:
         config.work_dir = str(Path('work_dirs') / Path(args.config).stem)
     return config
+
+
+def join_processes_on_cpu(config: Config) -> None:
+    """Let the processes of the launcher work together without a GPU, which mmengine's own start takes for granted."""
+    torch.distributed.init_process_group('gloo')
+    config.model_wrapper_cfg = dict(
+        type='MMDistributedDataParallel',
+        device_ids=None,
+        broadcast_buffers=False,
+        find_unused_parameters=config.get('find_unused_parameters', False),
+    )
 
 
 @contextmanager

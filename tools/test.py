@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Test a detector: mmdet's `tools/test.py`, with the same arguments."""
+"""Test a detector or classifier: mmdet's `tools/test.py`, with the same arguments."""
 
 from command_line import config_parser, load_config
 from mmdet.engine.hooks.utils import trigger_visualization_hook

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Train a detector: mmdet's `tools/train.py`, with the same arguments."""
+"""Train a detector or classifier: mmdet's `tools/train.py`, with the same arguments."""
 
+import torch
 from command_line import config_parser, load_config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -18,9 +19,19 @@ def main() -> None:
         const='auto',
         help='go on from this checkpoint, or, without a path, from the latest one in the work dir',
     )
+    parser.add_argument(
+        '--backbone-checkpoint',
+        help="checkpoint of a classifier with the config's backbone, to start from as mmdet's recipes do: stem and "
+        'first stage frozen, batch norms kept as they are; without it, the configs train from scratch',
+    )
     args = parser.parse_args()
     config = load_config(args)
+    if args.backbone_checkpoint is not None:
+        init_cfg = dict(type='Pretrained', checkpoint=args.backbone_checkpoint, prefix='backbone.')
+        config.model.backbone.update(init_cfg=init_cfg, frozen_stages=1, norm_eval=True)
     if args.amp:
+        if not torch.cuda.is_available():
+            parser.error('--amp: mmengine trains with mixed precision on a GPU only, and there is none')
         config.optim_wrapper.type = 'AmpOptimWrapper'
         config.optim_wrapper.loss_scale = 'dynamic'
     if args.auto_scale_lr:

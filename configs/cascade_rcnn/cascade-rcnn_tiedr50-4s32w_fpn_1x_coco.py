@@ -1,8 +1,2 @@
-_base_ = 'mmdet::cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py'
-custom_imports = dict(imports=['mmtied.models'])
-model = dict(backbone=dict(_delete_=True, type='TiedResNet', depth=50))
-val_evaluator = [
-    _base_.val_evaluator,
-    dict(type='mmtied.OcclusionMetric', ann_file=_base_.val_evaluator.ann_file, metric='bbox'),
-]
-test_evaluator = val_evaluator
+_base_ = './cascade-rcnn_tiedr101-4s32w_fpn_1x_coco.py'
+model = dict(backbone=dict(depth=50))

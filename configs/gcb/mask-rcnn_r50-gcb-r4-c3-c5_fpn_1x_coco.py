@@ -1,0 +1,3 @@
+_base_ = './mask-rcnn_r50_fpn_1x_coco.py'
+plugin = dict(cfg=dict(type='ContextBlock', ratio=1 / 4), stages=(False, True, True, True), position='after_conv3')
+model = dict(backbone=dict(plugins=[plugin]))

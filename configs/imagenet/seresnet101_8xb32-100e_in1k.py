@@ -1,0 +1,2 @@
+_base_ = './seresnet50_8xb32-100e_in1k.py'
+model = dict(backbone=dict(depth=101))

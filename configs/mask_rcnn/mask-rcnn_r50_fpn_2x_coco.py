@@ -1,0 +1,7 @@
+_base_ = 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_2x_coco.py'
+custom_imports = dict(imports=['mmtied.models'])
+val_evaluator = [
+    _base_.val_evaluator,
+    dict(type='mmtied.OcclusionMetric', ann_file=_base_.val_evaluator.ann_file, metric=['bbox', 'segm']),
+]
+test_evaluator = val_evaluator

@@ -1,0 +1,7 @@
+_base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
+custom_imports = dict(imports=['mmtied.models'])
+val_evaluator = [
+    _base_.val_evaluator,
+    dict(type='mmtied.OcclusionMetric', ann_file=_base_.val_evaluator.ann_file, metric='bbox'),
+]
+test_evaluator = val_evaluator

@@ -1,0 +1,48 @@
+"""The configs by name, in a checkout and in an installed package.
+
+mmdet's inferencer knows the names of its own configs only, and takes a path of others:
+``DetInferencer(config_file('mask-rcnn_tiedr50-4s32w_fpn_2x_coco'), weights=CHECKPOINT)``. mmpretrain learns names:
+``register_in_mmpretrain()``, then ``get_model('tiedresnet50-4s32w_8xb32_in1k')``.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def zoo_root() -> Path:
+    """Return the folder that has ``configs``, ``tools`` and ``model-index.yml``."""
+    checkout = PACKAGE.parent
+    return checkout if (checkout / 'model-index.yml').is_file() else PACKAGE / '.mim'
+
+
+def config_files() -> dict[str, Path]:
+    """Return all configs by name."""
+    return {path.stem: path for path in sorted((zoo_root() / 'configs').glob('[!_]*/*.py'))}
+
+
+def config_file(name: str) -> str:
+    """Return the path of a config by its name, such as 'mask-rcnn_tiedr50-4s32w_fpn_2x_coco'.
+
+    Raises:
+        ValueError: If there is no such config; the message has similar names.
+    """
+    files = config_files()
+    if name not in files:
+        similar = get_close_matches(name, files) or list(files)[:3]
+        raise ValueError(
+            f'no config is named {name!r}; there are {", ".join(similar)}, and others in {zoo_root()}/configs'
+        )
+    return str(files[name])
+
+
+def register_in_mmpretrain() -> None:
+    """Make mmpretrain's ``get_model`` and ``list_models`` know the classifiers by name. More than once is harmless."""
+    from mmpretrain.apis import ModelHub
+
+    root = zoo_root()
+    if not ModelHub.has('tiedresnet50-4s32w_8xb32_in1k'):
+        ModelHub.register_model_index(root / 'configs' / 'imagenet' / 'metafile.yml', config_prefix=root)

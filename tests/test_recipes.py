@@ -1,0 +1,195 @@
+"""The recipes of the zoo on miniatures of their data sets, by the commands of the README."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import miniature
+import pytest
+import torch
+
+import mmtied.models  # noqa: F401
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = ROOT / 'configs'
+MMDET = Path(find_spec('mmdet').origin).parent / '.mim'
+MMPRETRAIN = Path(find_spec('mmpretrain').origin).parent / '.mim'
+ENVIRONMENT = os.environ | {'PYTHONPATH': str(ROOT), 'PYTHON': sys.executable}
+pytestmark = pytest.mark.slow
+
+# The small images of the miniatures at a size a CPU is quick with, and no worker processes.
+LOADER = ('num_workers=0', 'persistent_workers=False')
+QUICK = [
+    *(f'{split}_dataloader.{setting}' for split in ('train', 'val', 'test') for setting in LOADER),
+    'train_dataloader.batch_size=2',
+]
+# Channels of a small network instead of the published one; what is tested is the recipe.
+SMALL = ['model.backbone.base_channels=16', 'model.backbone.depth=26', 'model.neck.in_channels=[64,128,256,512]']
+
+
+def run(folder: Path, *command, **environment) -> str:
+    done = subprocess.run(
+        [*map(str, command)], env=ENVIRONMENT | environment, cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    return done.stdout + done.stderr
+
+
+def resized(index: int, *splits: str, scale: str = 'scale', size: str = '(96,96)', inner: str = '') -> list[str]:
+    return [f'{split}_dataloader.dataset.{inner}pipeline.{index}.{scale}="{size}"' for split in splits]
+
+
+@pytest.fixture(scope='module')
+def coco(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('coco')
+    miniature.coco(folder)
+    return folder
+
+
+# With a threshold of 0 a network of a few steps detects something.
+COCO = [*QUICK, *SMALL, *resized(2, 'train'), *resized(1, 'val', 'test')]
+MASK = [*COCO, 'model.test_cfg.rcnn.score_thr=0.']
+
+
+@pytest.fixture(scope='module')
+def trained(coco):
+    config = CONFIGS / 'mask_rcnn/mask-rcnn_tiedr50-4s32w_fpn_2x_coco.py'
+    options = ['train_cfg.max_epochs=1', 'visualizer.vis_backends.0.type=TensorboardVisBackend', *MASK]
+    log = run(
+        *(coco, sys.executable, ROOT / 'tools/train.py', config, '--work-dir', 'work', '--auto-scale-lr'),
+        *('--cfg-options', *options),
+    )
+    return config, log
+
+
+def test_coco_from_folder_to_binned_evaluation(coco, trained):
+    config, log = trained
+    for key in ('coco/bbox_mAP', 'coco/segm_mAP', 'occlusion/bbox_mAP_r0', 'occlusion/segm_mAP_75_r0.4-0.6'):
+        assert f'{key}:' in log
+    assert list((coco / 'work').rglob('events.out.tfevents*'))
+    log = run(
+        *(coco, sys.executable, ROOT / 'tools/test.py', config, 'work/epoch_1.pth', '--work-dir', 'test'),
+        *('--show-dir', 'pictures', '--cfg-options', 'test_evaluator.0.outfile_prefix=work/results', *MASK),
+    )
+    assert 'occlusion/segm_mAP:' in log
+    assert len(list((coco / 'test').rglob('pictures/*.jpg'))) == 4
+    truth = 'data/coco/annotations/instances_val2017.json'
+    log = run(
+        *(coco, sys.executable, ROOT / 'tools/occlusion_eval.py', truth, 'work/results.bbox.json'),
+        *('--image-dir', 'data/coco/val2017', '--out-dir', 'work/occlusion'),
+    )
+    assert '(0, .2)' in log
+    assert (coco / 'work/occlusion/report.html').exists()
+
+
+def test_mixed_precision_needs_a_gpu(coco, trained):
+    config, _ = trained
+    command = [sys.executable, ROOT / 'tools/train.py', config, '--work-dir', 'amp', '--amp', '--cfg-options']
+    command += ['train_cfg.max_epochs=1', 'train_cfg.val_interval=9', *COCO]
+    if torch.cuda.is_available():
+        assert 'AmpOptimWrapper' in run(coco, *command)
+        return
+    done = subprocess.run([*map(str, command)], cwd=coco, capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 2
+    assert '--amp: mmengine trains with mixed precision on a GPU only' in done.stderr
+
+
+def test_two_processes_train_and_evaluate_as_one(coco, trained):
+    config, _ = trained
+    log = run(
+        *(coco, ROOT / 'tools/dist_train.sh', config, 2, '--work-dir', 'dist', '--cfg-options'),
+        *('train_cfg.max_epochs=1', 'train_cfg.val_interval=9', *COCO),
+        PORT='29511',
+    )
+    assert 'GPU number: 2' in log
+    states = torch.load(coco / 'dist/epoch_1.pth', weights_only=True)['state_dict']
+    assert all(value.isfinite().all() for value in states.values())
+    one = run(
+        *(coco, sys.executable, ROOT / 'tools/test.py', config, 'work/epoch_1.pth', '--work-dir', 'one'),
+        *('--cfg-options', *MASK),
+    )
+    two = run(
+        *(coco, ROOT / 'tools/dist_test.sh', config, 'work/epoch_1.pth', 2, '--work-dir', 'two', '--cfg-options'),
+        *MASK,
+        PORT='29512',
+    )
+    assert 'GPU number: 1' in one and 'GPU number: 2' in two
+    scores = []
+    for folder in ('one', 'two'):
+        (path,) = (coco / folder).glob('*/*.json')
+        content = json.loads(path.read_text())
+        scores.append({key: value for key, value in content.items() if key.startswith(('coco', 'occlusion'))})
+    assert scores[0] == scores[1]
+    assert len(scores[0]) > 40
+
+
+def test_backbone_checkpoint(coco, tmp_path):
+    miniature.imagenet(tmp_path)
+    config = CONFIGS / 'imagenet/tiedresnet50-4s32w_8xb32_in1k.py'
+    small = ['model.backbone.base_channels=16', 'model.backbone.depth=26', 'model.head.in_channels=512']
+    log = run(
+        *(tmp_path, sys.executable, ROOT / 'tools/train.py', config, '--work-dir', 'work', '--cfg-options'),
+        *(*QUICK, *small, 'train_cfg.max_epochs=1', 'train_dataloader.dataset.pipeline.1.scale=64'),
+    )
+    assert 'accuracy/top1' in log
+    log = run(
+        *(tmp_path, sys.executable, ROOT / 'tools/test.py', config, 'work/epoch_1.pth', '--cfg-options', *QUICK, *small)
+    )
+    assert 'accuracy/top5' in log
+    # mmpretrain's own command takes the config as well.
+    run(
+        *(tmp_path, sys.executable, MMPRETRAIN / 'tools/test.py', config, 'work/epoch_1.pth'),
+        *('--work-dir', 'theirs', '--cfg-options', *QUICK, *small),
+    )
+    log = run(
+        *(coco, sys.executable, ROOT / 'tools/train.py', CONFIGS / 'retinanet/retinanet_tiedr50-4s32w_fpn_1x_coco.py'),
+        *('--work-dir', tmp_path / 'detector', '--backbone-checkpoint', tmp_path / 'work/epoch_1.pth'),
+        *('--cfg-options', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=9', *COCO),
+    )
+    found = [line for line in log.splitlines() if 'tensors of TiedResNet are in' in line]
+    assert len(found) == 1
+    count = found[0].split(' of ')
+    assert count[0].split()[-1] == count[1].split()[0]  # all of them
+    trained = torch.load(tmp_path / 'detector/epoch_1.pth', weights_only=True)['state_dict']
+    start = torch.load(tmp_path / 'work/epoch_1.pth', weights_only=True)['state_dict']
+    assert torch.equal(trained['backbone.stem.0.conv.weight'], start['backbone.stem.0.conv.weight'])  # frozen
+    assert not torch.equal(trained['backbone.layer3.0.exit.conv.weight'], start['backbone.layer3.0.exit.conv.weight'])
+
+
+def test_cityscapes(tmp_path):
+    miniature.cityscapes(tmp_path)
+    run(
+        *(tmp_path, sys.executable, MMDET / 'tools/dataset_converters/cityscapes.py', 'data/cityscapes'),
+        *('--out-dir', 'data/cityscapes/annotations'),
+    )
+    inner = 'dataset.'
+    options = [*QUICK, *SMALL, 'train_cfg.max_epochs=1', 'train_dataloader.dataset.times=1']
+    options += ['train_dataloader.dataset.dataset.filter_cfg.min_size=8']
+    options += resized(2, 'train', size='[(96,96),(96,104)]', inner=inner) + resized(1, 'val', 'test')
+    log = run(
+        *(tmp_path, sys.executable, ROOT / 'tools/train.py'),
+        *(CONFIGS / 'cityscapes/mask-rcnn_tiedr50-4s32w_fpn_1x_cityscapes.py', '--work-dir', 'work'),
+        *('--cfg-options', *options),
+    )
+    for key in ('coco/segm_mAP', 'cityscapes/mAP', 'cityscapes/AP@50', 'occlusion/segm_mAP', 'occlusion/bbox_mAP_r0'):
+        assert f'{key}:' in log, key
+
+
+def test_pascal_voc(tmp_path):
+    miniature.voc(tmp_path)
+    options = [*QUICK, *SMALL, 'train_cfg.max_epochs=1', 'train_dataloader.dataset.times=1', *resized(1, 'val', 'test')]
+    for i in (0, 1):
+        options += resized(2, 'train', inner=f'dataset.datasets.{i}.')
+        options += [
+            f'train_dataloader.dataset.dataset.datasets.{i}.filter_cfg.{key}=4' for key in ('min_size', 'bbox_min_size')
+        ]
+    log = run(
+        *(tmp_path, sys.executable, ROOT / 'tools/train.py'),
+        *(CONFIGS / 'pascal_voc/faster-rcnn_tiedr50-4s32w_fpn_1x_voc0712.py', '--work-dir', 'work'),
+        *('--cfg-options', *options),
+    )
+    for key in ('pascal_voc/mAP', 'occlusion/bbox_mAP', 'occlusion/bbox_mAP_75_r0'):
+        assert f'{key}:' in log, key

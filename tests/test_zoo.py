@@ -1,0 +1,45 @@
+"""The zoo: every config is in its folder's metafile, in the docs' page, and found by name."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mmtied.zoo import config_file, config_files, zoo_root
+
+ROOT = Path(__file__).parents[1]
+
+
+def models() -> list[dict]:
+    metafiles = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
+    return [model for metafile in metafiles for model in yaml.safe_load((ROOT / metafile).read_text())['Models']]
+
+
+def test_every_config_is_in_the_index():
+    assert {model['Name']: model['Config'] for model in models()} == {
+        name: str(path.relative_to(ROOT)) for name, path in config_files().items()
+    }
+    # mim finds configs by their names.
+    assert len(config_files()) == len(list((ROOT / 'configs').glob('[!_]*/*.py')))
+
+
+def test_no_weights_are_linked_that_do_not_exist():
+    assert not any('Weights' in model for model in models())
+
+
+def test_configs_by_name():
+    assert zoo_root() == ROOT
+    path = config_file('mask-rcnn_tiedr50-4s32w_fpn_2x_coco')
+    assert Path(path) == ROOT / 'configs/mask_rcnn/mask-rcnn_tiedr50-4s32w_fpn_2x_coco.py'
+    with pytest.raises(ValueError, match=r"no config is named 'mask-rcnn_tied50'.* mask-rcnn_"):
+        config_file('mask-rcnn_tied50')
+
+
+@pytest.mark.slow
+def test_the_page_in_the_docs_is_made_by_the_code(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / 'tools')
+    page = runpy.run_path(str(ROOT / 'tools/zoo.py'))['page'](ROOT)
+    assert (ROOT / 'docs/zoo.md').read_text(encoding='utf-8') == page
+    for name in config_files():
+        assert f'| [{name}](' in page

@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""List all configs in Markdown: the backbone's parameters, the published result, and the command that trains them."""
+
+import argparse
+import json
+import logging
+from functools import cache
+from pathlib import Path
+
+import yaml
+from command_line import written_aside
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.registry import MODELS, init_default_scope
+from tqdm import tqdm
+
+from mmtied.zoo import zoo_root
+
+HEADER = """# The configs
+
+Made by `tools/zoo.py --out docs/zoo.md`. Every experiment of the publication is a config, beside its baseline of the
+same recipe. Parameters are those of the backbone without a head, in millions. Results are quoted as the publication
+prints them; none is reproduced by us, and no weights are linked, since none were published. "-" is what it has no
+number for.
+
+The commands are those for one GPU; on several, `tools/dist_train.sh CONFIG GPUS`. The recipes are for 8 GPUs:
+`--auto-scale-lr` scales the learning rate to another number.
+"""
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--out', type=Path, help='file to write; default: print')
+    return parser.parse_args()
+
+
+@cache
+def parameters(scope: str, backbone: str) -> float:
+    """Return the millions of parameters of a backbone, given as json."""
+    init_default_scope(scope)
+    return sum(p.numel() for p in MODELS.build(json.loads(backbone)).parameters()) / 1e6
+
+
+def row(model: dict, root: Path) -> str:
+    """Return a model of a metafile as a row."""
+    config = Config.fromfile(root / model['Config'])
+    backbone = {key: value for key, value in config.model.backbone.to_dict().items() if key != 'init_cfg'}
+    size = parameters(config.default_scope, json.dumps(backbone))
+    metrics = {name: value for result in model.get('Results', []) for name, value in result['Metrics'].items()}
+    published = ', '.join(f'{name} {value}' for name, value in metrics.items()) or '-'
+    if 'Remark' in model.get('Metadata', {}):
+        published += f' ({model["Metadata"]["Remark"]})'
+    name = model['Name']
+    return f'| [{name}](../{model["Config"]}) | {size:.2f} | {published} | `tools/train.py {model["Config"]}` |'
+
+
+def page(root: Path) -> str:
+    """Return the page: a section for each folder of configs."""
+    lines = [HEADER]
+    for metafile in tqdm(yaml.safe_load((root / 'model-index.yml').read_text())['Import']):
+        content = yaml.safe_load((root / metafile).read_text())
+        lines += [f'## {content["Collections"][0]["Name"]}', '']
+        lines += ['| config | backbone M | published | command |', '| --- | ---: | --- | --- |']
+        lines += [*(row(model, root) for model in content['Models']), '']
+    return '\n'.join(lines)
+
+
+def main() -> None:
+    args = parse_args()
+    MMLogger.get_instance('zoo', log_level=logging.WARNING)
+    text = page(zoo_root())
+    if args.out is None:
+        print(text)
+    else:
+        with written_aside(args.out) as part:
+            part.write_text(text, encoding='utf-8')
+
+
+if __name__ == '__main__':
+    main()
