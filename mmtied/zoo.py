@@ -1,8 +1,7 @@
 """The configs by name, in a checkout and in an installed package.
 
-mmdet's inferencer knows the names of its own configs only, and takes a path of others:
-``DetInferencer(config_file('mask-rcnn_tiedr50-4s32w_fpn_2x_coco'), weights=CHECKPOINT)``. mmpretrain learns names:
-``register_in_mmpretrain()``, then ``get_model('tiedresnet50-4s32w_8xb32_in1k')``.
+For inference by name see ``mmtied.inferencer``. mmpretrain learns names: ``register_in_mmpretrain()``, then
+``get_model('tiedresnet50-4s32w_8xb32_in1k')``.
 """
 
 from __future__ import annotations

@@ -126,6 +126,31 @@ def test_two_processes_train_and_evaluate_as_one(coco, trained):
     assert len(scores[0]) > 40
 
 
+def test_slurm_script_hands_on_its_arguments(tmp_path):
+    (tmp_path / 'srun').write_text('#!/bin/sh\nfor word; do echo "$word"; done\n')
+    (tmp_path / 'srun').chmod(0o755)
+    environment = {
+        'PATH': f'{tmp_path}:{os.environ["PATH"]}',
+        'GPUS': '4',
+        'GPUS_PER_NODE': '2',
+        'SRUN_ARGS': '--mem 9',
+    }
+    words = run(
+        *(tmp_path, ROOT / 'tools/slurm_train.sh', 'part', 'job', 'config.py', 'work', '--cfg-options', 'a=(1, 2)'),
+        **environment,
+    ).splitlines()
+    assert words[:4] == ['-p', 'part', '--job-name=job', '--gres=gpu:2']
+    assert {'--ntasks=4', '--ntasks-per-node=2', '--mem', '9', 'config.py', '--work-dir=work'} <= set(words)
+    assert words[-4:] == ['--launcher', 'slurm', '--cfg-options', 'a=(1, 2)']
+
+
+@pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh'])
+def test_scripts_say_what_they_want(script):
+    done = subprocess.run([ROOT / 'tools' / script, 'config.py'], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f'tools/{script} ' in done.stderr
+
+
 def test_backbone_checkpoint(coco, tmp_path):
     miniature.imagenet(tmp_path)
     config = CONFIGS / 'imagenet/tiedresnet50-4s32w_8xb32_in1k.py'

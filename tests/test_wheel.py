@@ -84,6 +84,7 @@ def test_inferencer_by_name(installed, trained):
     code = f"""
 from mmdet.apis import DetInferencer
 from mmengine.config import Config
+import mmtied.inferencer
 from mmtied.zoo import config_file
 config = Config.fromfile(config_file('{CONFIG}'))
 config.merge_from_dict({{'model.backbone.base_channels': 16, 'model.backbone.depth': 26,
@@ -91,10 +92,16 @@ config.merge_from_dict({{'model.backbone.base_channels': 16, 'model.backbone.dep
 config.dump('small.py')
 inferencer = DetInferencer('small.py', 'work/epoch_1.pth', device='cpu')
 print(len(inferencer('data/coco/val2017/000000000001.jpg', no_save_vis=True)['predictions']), 'prediction')
-whole = DetInferencer(config_file('{CONFIG}'), device='cpu')
-print(type(whole.model.backbone).__name__)
+for model in (config_file('{CONFIG}'), '{CONFIG}'):
+    by_name = mmtied.inferencer.DetInferencer(model, device='cpu')
+    print(type(by_name.model.backbone).__name__)
+try:
+    mmtied.inferencer.DetInferencer('retinanet_tied', device='cpu')
+except ValueError as error:
+    print('Cannot find' in str(error))
 """
-    assert run(installed, '-c', code, cwd=folder).split()[-3:] == ['1', 'prediction', 'TiedResNet']
+    found = run(installed, '-c', code, cwd=folder).split()[-5:]
+    assert found == ['1', 'prediction', 'TiedResNet', 'TiedResNet', 'True']
 
 
 def test_get_model_by_name(installed, tmp_path):
