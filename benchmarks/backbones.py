@@ -10,15 +10,13 @@ from __future__ import annotations
 import argparse
 import csv
 import logging
-import platform
 import statistics
 import sys
-import time
 
 import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS
-from torch import nn
+from timing import machine, milliseconds
 from tqdm import tqdm
 
 from mmtied.analysis import complexity
@@ -34,17 +32,6 @@ PAIRS = [
 ]
 
 
-def milliseconds(network: nn.Module, x: torch.Tensor, backward: bool) -> float:
-    synchronize = torch.cuda.synchronize if x.is_cuda else lambda: None
-    synchronize()
-    start = time.perf_counter()
-    y = network(x)[-1]
-    if backward:
-        y.sum().backward()
-    synchronize()
-    return 1000 * (time.perf_counter() - start)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
@@ -53,9 +40,7 @@ def main() -> None:
     parser.add_argument('--repeats', type=int, default=7)
     args = parser.parse_args()
     MMLogger.get_instance('backbones', log_level=logging.WARNING)  # the table alone is on stdout
-    machine = torch.cuda.get_device_name() if args.device == 'cuda' else platform.processor() or platform.machine()
-    threads, version = torch.get_num_threads(), torch.__version__
-    print(f'# {machine}, {threads} threads, torch {version}, batch {args.batch}, {args.size}x{args.size}')
+    print(f'# {machine(args.device)}, batch {args.batch}, {args.size}x{args.size}')
     table = csv.writer(sys.stdout, lineterminator='\n')
     table.writerow(['ordinary', 'tied', 'pass', 'ordinary_ms', 'tied_ms', 'ratio', 'macs_ratio'])
     x = torch.randn(args.batch, 3, args.size, args.size, device=args.device)
@@ -64,7 +49,10 @@ def main() -> None:
         ordinary_macs, tied_macs = (complexity(network, (args.size, args.size)).macs for network in networks)
         for backward in (False, True):
             with torch.set_grad_enabled(backward):
-                rounds = [[milliseconds(one, x, backward) for one in networks] for _ in range(args.repeats + 1)][1:]
+                rounds = [
+                    [milliseconds(lambda x, one=one: one(x)[-1], x, backward) for one in networks]
+                    for _ in range(args.repeats + 1)
+                ][1:]
             ordinary, tied = (statistics.median(column) for column in zip(*rounds))
             times = (f'{ordinary:.0f}', f'{tied:.0f}', f'{tied / ordinary:.2f}', f'{tied_macs / ordinary_macs:.2f}')
             table.writerow([*names, 'forward+backward' if backward else 'forward', *times])

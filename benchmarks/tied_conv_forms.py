@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import argparse
 import csv
-import platform
 import statistics
 import sys
-import time
 
 import torch
-from torch import Tensor, nn
+from timing import machine, milliseconds
+from torch import nn
 from tqdm import tqdm
 
 from mmtied.layers import TiedConv2d
@@ -32,25 +31,13 @@ LAYERS = [
 ]
 
 
-def milliseconds(run, x: Tensor, backward: bool) -> float:
-    synchronize = torch.cuda.synchronize if x.is_cuda else lambda: None
-    synchronize()
-    start = time.perf_counter()
-    y = run(x)
-    if backward:
-        y.sum().backward()
-    synchronize()
-    return 1000 * (time.perf_counter() - start)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--batch', type=int, default=4)
     parser.add_argument('--repeats', type=int, default=15)
     args = parser.parse_args()
-    machine = torch.cuda.get_device_name() if args.device == 'cuda' else platform.processor() or platform.machine()
-    print(f'# {machine}, {torch.get_num_threads()} threads, torch {torch.__version__}, batch {args.batch}')
+    print(f'# {machine(args.device)}, batch {args.batch}')
     table = csv.writer(sys.stdout, lineterminator='\n')
     table.writerow([*LAYER, 'layout', 'pass', 'ordinary_ms', 'fold_ratio', 'repeat_ratio'])
     for c_in, c_out, size, kernel, blocks in tqdm(LAYERS, file=sys.stderr):
