@@ -29,21 +29,18 @@ BUILD_TOOLS = ['setuptools<82']
 
 
 class BuildWithConfigs(build_py):
-    """Put configs, tools and model index where mim looks for them: mmtied/.mim, as links in an editable install."""
+    """Put configs, tools and model index where mim looks for them: mmtied/.mim of an installed wheel."""
 
     def run(self) -> None:
         super().run()
-        folder = (ROOT if self.editable_mode else Path(self.build_lib)) / 'mmtied' / '.mim'
+        if self.editable_mode:  # There mim looks beside the package's link, where nothing can be put.
+            return
+        folder = Path(self.build_lib) / 'mmtied' / '.mim'
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        for name in ('configs', 'tools', 'model-index.yml'):
-            source, target = ROOT / name, folder / name
-            if self.editable_mode:
-                target.symlink_to(source)
-            elif source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns('__pycache__'))
-            else:
-                shutil.copy(source, target)
+        leave = shutil.ignore_patterns('__pycache__', 'setup_env.py')  # The latter builds a checkout's environment.
+        for name in ('configs', 'tools'):
+            shutil.copytree(ROOT / name, folder / name, ignore=leave)
+        shutil.copy(ROOT / 'model-index.yml', folder)
 
 
 setup(

@@ -5,21 +5,26 @@ from __future__ import annotations
 from mmdet.apis import DetInferencer as MMDetInferencer
 from mmengine.config import Config
 
-from .zoo import config_file, config_files
+from .zoo import config_file
 
 
 class DetInferencer(MMDetInferencer):
     """``mmdet.apis.DetInferencer`` whose ``model`` may be the name of a config of mmtied.
 
     Args:
-        model: Name of a config of mmtied or of mmdet, or a path. No weights are published for ours: give ``weights``.
+        model: Name of a model of mmdet or of a config of mmtied, or a path. No weights are published for ours: give
+            ``weights``.
         weights, device, scope, palette, show_progress: As in mmdet.
+
+    Raises:
+        ValueError: If neither has the name.
 
     Example:
         ``DetInferencer('mask-rcnn_tiedr50-4s32w_fpn_2x_coco', weights='epoch_24.pth')('image.jpg', out_dir='out')``
     """
 
     def _load_model_from_metafile(self, model: str) -> tuple[Config, str | None]:
-        if model in config_files():
-            return Config.fromfile(config_file(model)), None
-        return super()._load_model_from_metafile(model)
+        try:
+            return super()._load_model_from_metafile(model)
+        except ValueError:  # mmdet does not know it
+            return Config.fromfile(config_file(model.removesuffix('.py'))), None

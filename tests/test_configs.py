@@ -1,5 +1,6 @@
 """Every config builds, takes a training step and infers, at a small input size; found by looking, not by a list."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,60 @@ def offline(cfg, found: list) -> None:
             value.init_cfg = None
         if isinstance(value, dict | list):
             offline(value, found)
+
+
+# Epochs and milestones of the schedules that names end with.
+SCHEDULES = {
+    '_1x_coco': (12, [8, 11]),
+    '_2x_coco': (24, [16, 22]),
+    '_20e_coco': (20, [16, 19]),
+    '_1x_cityscapes': (8, [7]),
+    '_1x_voc0712': (4, [3]),
+    '_8xb32_in1k': (100, [30, 60, 90]),
+    '_8xb32-100e_in1k': (100, [30, 60, 90]),
+}
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_says_what_its_name_says(path):
+    config = Config.fromfile(path)
+    assert any(hook['type'] == 'SyncBuffersHook' for hook in config.custom_hooks)
+    assert config.test_evaluator == config.val_evaluator
+    for end, (epochs, milestones) in SCHEDULES.items():
+        if path.stem.endswith(end):
+            schedule = (
+                config.param_scheduler if isinstance(config.param_scheduler, dict) else config.param_scheduler[-1]
+            )
+            assert (config.train_cfg.max_epochs, schedule['milestones']) == (epochs, milestones)
+    if path.stem.endswith('in1k'):
+        optimizer = config.optim_wrapper.optimizer
+        assert (optimizer.type, optimizer.lr, optimizer.momentum) == ('SGD', 0.1, 0.9)
+        assert config.auto_scale_lr.base_batch_size == 8 * config.train_dataloader.batch_size == 256
+    elif 'mini' not in path.stem:
+        assert config.auto_scale_lr.base_batch_size == 8 * config.train_dataloader.batch_size
+    backbone = config.model.backbone
+    kind = re.search(r'tied(r|x|se|resnet|resnext|senet|resnest)\d', path.stem)
+    if kind and '-tiedse' not in path.stem:
+        wanted = {'r': 'ResNet', 'resnet': 'ResNet', 'x': 'ResNeXt', 'resnext': 'ResNeXt', 'resnest': 'ResNeSt'}
+        assert backbone.type == 'Tied' + wanted.get(kind[1], 'SENet')
+    depth = re.search(r'(?:r|x|se|net|next|nest)(26|50|101)\b', path.stem.replace('-', ' ').replace('_', ' '))
+    if depth and backbone.type != 'TIMMBackbone':
+        assert backbone.depth == int(depth[1])
+    width = re.search(r'(\d)s(\d\d)w', path.stem)
+    if width:
+        built = MODELS.build(dict(backbone, type=f'mmtied.{backbone.type}', init_cfg=None)).layer1[0]
+        assert (len(built.splits), built.splits[0].out_channels) == (int(width[1]), int(width[2]))
+    attention = re.search(r'(tiedse|tiedgcb|groupgcb|gcb)(\d?)(?=[-_])', path.stem)
+    if attention and backbone.type == 'TiedBackbone':
+        assert backbone.se_blocks == int(attention[2])
+    elif attention and 'plugins' in backbone:
+        cfg = backbone.plugins[0].cfg
+        assert cfg.type == ('ContextBlock' if attention[1] == 'gcb' else 'TiedGCB')
+        assert cfg.ratio == 1 / 4 and tuple(backbone.plugins[0].stages) == (False, True, True, True)
+        if attention[1] == 'tiedgcb':
+            assert (cfg.blocks, cfg.get('groups', 1)) == (int(attention[2]), 1)
+        elif attention[1] == 'groupgcb':
+            assert (cfg.blocks, cfg.groups) == (1, int(attention[2]))
 
 
 @pytest.mark.parametrize('path', cases())

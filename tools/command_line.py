@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,15 +31,22 @@ def config_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def load_config(args: argparse.Namespace) -> Config:
-    """Return the config of the command line; --work-dir goes before the config's own, and that before the default."""
+def load_config(args: argparse.Namespace, adapt: Callable[[Config], None] | None = None) -> Config:
+    """Return the config of the command line; --work-dir goes before the config's own, and that before the default.
+
+    Args:
+        args: Of :func:`config_parser`.
+        adapt: Changes that a command makes, which --cfg-options can change again. Defaults to None.
+    """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     config = Config.fromfile(args.config)
     config.launcher = args.launcher
-    if args.launcher == 'pytorch' and not torch.cuda.is_available():
-        join_processes_on_cpu(config)
+    if adapt is not None:
+        adapt(config)
     if args.cfg_options is not None:
         config.merge_from_dict(args.cfg_options)
+    if args.launcher == 'pytorch' and not torch.cuda.is_available():
+        join_processes_on_cpu(config)
     if args.work_dir is not None:
         config.work_dir = args.work_dir
     elif config.get('work_dir') is None:
@@ -50,12 +57,9 @@ def load_config(args: argparse.Namespace) -> Config:
 def join_processes_on_cpu(config: Config) -> None:
     """Let the processes of the launcher work together without a GPU, which mmengine's own start takes for granted."""
     torch.distributed.init_process_group('gloo')
-    config.model_wrapper_cfg = dict(
-        type='MMDistributedDataParallel',
-        device_ids=None,
-        broadcast_buffers=False,
-        find_unused_parameters=config.get('find_unused_parameters', False),
-    )
+    wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False)
+    wrapper['find_unused_parameters'] = config.get('find_unused_parameters', False)
+    config.model_wrapper_cfg = wrapper | (config.get('model_wrapper_cfg') or {}) | dict(device_ids=None)
 
 
 @contextmanager

@@ -22,7 +22,12 @@ def main() -> None:
         parser.error(f'--out={args.out} must end in .pkl or .pickle')
     config = load_config(args)
     config.load_from = args.checkpoint
-    if args.show or args.show_dir:
+    if config.get('default_scope') == 'mmpretrain':
+        # Its hook of the same place has other arguments.
+        hook = config.default_hooks.visualization
+        hook.update(enable=bool(args.show or args.show_dir), show=args.show, wait_time=args.wait_time)
+        hook.out_dir = args.show_dir
+    elif args.show or args.show_dir:
         config = trigger_visualization_hook(config, args)
     runner = RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
     if args.out is not None:

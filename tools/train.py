@@ -3,10 +3,18 @@
 
 import torch
 from command_line import config_parser, load_config
+from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 import mmtied.models  # noqa: F401
+
+
+def start_from(config: Config, checkpoint: str | None) -> None:
+    """Start the backbone from a classifier's checkpoint, as mmdet's recipes do."""
+    if checkpoint is not None:
+        init_cfg = dict(type='Pretrained', checkpoint=checkpoint, prefix='backbone.')
+        config.model.backbone.update(init_cfg=init_cfg, frozen_stages=1, norm_eval=True)
 
 
 def main() -> None:
@@ -25,10 +33,7 @@ def main() -> None:
         'first stage frozen, batch norms kept as they are; without it, the configs train from scratch',
     )
     args = parser.parse_args()
-    config = load_config(args)
-    if args.backbone_checkpoint is not None:
-        init_cfg = dict(type='Pretrained', checkpoint=args.backbone_checkpoint, prefix='backbone.')
-        config.model.backbone.update(init_cfg=init_cfg, frozen_stages=1, norm_eval=True)
+    config = load_config(args, lambda config: start_from(config, args.backbone_checkpoint))
     if args.amp:
         if not torch.cuda.is_available():
             parser.error('--amp: mmengine trains with mixed precision on a GPU only, and there is none')

@@ -1,5 +1,4 @@
-_base_ = 'mmdet::cascade_rcnn/cascade-rcnn_r101_fpn_1x_coco.py'
-custom_imports = dict(imports=['mmtied.models'])
+_base_ = ['mmdet::cascade_rcnn/cascade-rcnn_r101_fpn_1x_coco.py', '../_base_/mmtied.py']
 val_evaluator = [
     _base_.val_evaluator,
     dict(type='mmtied.OcclusionMetric', ann_file=_base_.val_evaluator.ann_file, metric='bbox'),

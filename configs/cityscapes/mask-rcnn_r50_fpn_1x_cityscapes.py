@@ -1,5 +1,4 @@
-_base_ = 'mmdet::cityscapes/mask-rcnn_r50_fpn_1x_cityscapes.py'
-custom_imports = dict(imports=['mmtied.models'])
+_base_ = ['mmdet::cityscapes/mask-rcnn_r50_fpn_1x_cityscapes.py', '../_base_/mmtied.py']
 # From ImageNet, as published; from COCO, as the base has it, gains five points of mask AP.
 load_from = None
 # The base's learning rate is for 8 images, its number here for 16.

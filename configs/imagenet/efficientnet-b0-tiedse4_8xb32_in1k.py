@@ -1,3 +1,2 @@
-_base_ = 'mmpretrain::efficientnet/efficientnet-b0_8xb32_in1k.py'
-custom_imports = dict(imports=['mmtied.models'])
-model = dict(backbone=dict(type='TiedBackbone', network='EfficientNet', se_blocks=4))
+_base_ = './efficientnet-b0-tiedse2_8xb32_in1k.py'
+model = dict(backbone=dict(se_blocks=4))

@@ -1,2 +1,2 @@
-_base_ = './seresnet50_8xb32-100e_in1k.py'
-model = dict(backbone=dict(type='TiedBackbone', network='SEResNet', se_blocks=4))
+_base_ = './seresnet50-tiedse2_8xb32_in1k.py'
+model = dict(backbone=dict(se_blocks=4))

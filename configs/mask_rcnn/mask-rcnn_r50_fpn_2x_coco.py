@@ -1,5 +1,4 @@
-_base_ = 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_2x_coco.py'
-custom_imports = dict(imports=['mmtied.models'])
+_base_ = ['mmdet::mask_rcnn/mask-rcnn_r50_fpn_2x_coco.py', '../_base_/mmtied.py']
 val_evaluator = [
     _base_.val_evaluator,
     dict(type='mmtied.OcclusionMetric', ann_file=_base_.val_evaluator.ann_file, metric=['bbox', 'segm']),

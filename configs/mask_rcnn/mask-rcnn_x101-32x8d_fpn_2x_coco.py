@@ -1,5 +1,4 @@
-_base_ = 'mmdet::mask_rcnn/mask-rcnn_x101-32x8d_fpn_1x_coco.py'
-custom_imports = dict(imports=['mmtied.models'])
+_base_ = ['mmdet::mask_rcnn/mask-rcnn_x101-32x8d_fpn_1x_coco.py', '../_base_/mmtied.py']
 # The 2x schedule, which mmdet does not have for this backbone.
 train_cfg = dict(max_epochs=24)
 param_scheduler = _base_.param_scheduler

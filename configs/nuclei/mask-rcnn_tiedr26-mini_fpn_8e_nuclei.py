@@ -3,6 +3,7 @@ _base_ = [
     '../_base_/datasets/nuclei_instance.py',
     '../_base_/schedules/small.py',
     'mmdet::_base_/default_runtime.py',
+    '../_base_/mmtied.py',
 ]
 # Up to a hundred nuclei in an image, most of 10 to 18 pixels.
 proposals = dict(nms_pre=1000, max_per_img=400)

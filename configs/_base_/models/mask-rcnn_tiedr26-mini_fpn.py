@@ -1,6 +1,5 @@
 # Mask R-CNN scaled down for small images and two CPU cores: a quarter of the channels, trained from scratch.
 _base_ = 'mmdet::_base_/models/mask-rcnn_r50_fpn.py'
-custom_imports = dict(imports=['mmtied.models'])
 model = dict(
     backbone=dict(_delete_=True, type='TiedResNet', depth=26, base_channels=32),
     neck=dict(in_channels=[128, 256, 512, 1024], out_channels=64, norm_cfg=dict(type='BN')),
