@@ -25,7 +25,7 @@ demo: env  ## make occluded scenes, train a small tied Mask R-CNN, evaluate it b
 	@echo
 	@echo "Look at $(DEMO)/report.html in a browser, or at curve.png and gallery.png beside it; occlusion.json has all scores."
 	@echo "Next, with COCO in data/coco, on a GPU:"
-	@echo "  $(RUN) tools/train.py configs/mask_rcnn/mask-rcnn_tiedr50-4s32w_fpn_2x_coco.py"
+	@echo "  $(RUN) tools/train.py configs/mask_rcnn/mask-rcnn_tiedr50-4s32w_fpn_2x_coco.py --auto-scale-lr"
 
 test: env lint  ## lint and run all tests
 	$(RUN) -m pytest

@@ -84,6 +84,21 @@ def test_coco_from_folder_to_binned_evaluation(coco, trained):
     assert (coco / 'work/occlusion/report.html').exists()
 
 
+def test_other_networks_checkpoints_are_refused(coco, trained):
+    config, _ = trained
+    command = [sys.executable, ROOT / 'tools/test.py', config, 'work/epoch_1.pth', '--cfg-options', *MASK]
+    done = subprocess.run(
+        [*map(str, command), 'model.backbone.base_width=128'], cwd=coco, capture_output=True, text=True, env=ENVIRONMENT
+    )
+    assert done.returncode == 1
+    assert "not backbone.layer1.0.entry.conv.weight: it is another network's" in done.stderr
+    baseline = CONFIGS / 'mask_rcnn/mask-rcnn_r50_fpn_2x_coco.py'
+    command = [sys.executable, ROOT / 'tools/train.py', baseline, '--backbone-checkpoint', 'work/epoch_1.pth']
+    done = subprocess.run([*map(str, command)], cwd=coco, capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 1
+    assert 'is for tied backbones, and this one is ResNet' in done.stderr
+
+
 def test_mixed_precision_needs_a_gpu(coco, trained):
     config, _ = trained
     command = [sys.executable, ROOT / 'tools/train.py', config, '--work-dir', 'amp', '--amp', '--cfg-options']

@@ -98,7 +98,7 @@ for model in (config_file('{CONFIG}'), '{CONFIG}'):
 try:
     mmtied.inferencer.DetInferencer('retinanet_tied', device='cpu')
 except ValueError as error:
-    print('Cannot find' in str(error))
+    print('no config is named' in str(error))
 """
     found = run(installed, '-c', code, cwd=folder).split()[-5:]
     assert found == ['1', 'prediction', 'TiedResNet', 'TiedResNet', 'True']

@@ -87,6 +87,8 @@ def main() -> None:
         for name, how in result.tensors.items():
             print(f'{how:>11}  {name}')
     print(result)
+    if 2 * result.counts['initialised'] > len(result.tensors):
+        print('warning: most of the network starts at random; docs/tying.md says which networks fit which')
     print(f'carried over: {", ".join(others) or "nothing else"}')
     print(f'wrote {args.out}; a config loads it by')
     print(f"    init_cfg=dict(type='Pretrained', checkpoint='{args.out}', prefix='backbone.')")

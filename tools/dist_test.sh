@@ -8,7 +8,8 @@ if [ $# -lt 3 ]; then
     exit 2
 fi
 tools=$(dirname "$0")
-exec "${PYTHON:-python}" -m torch.distributed.run \
+python=${PYTHON:-$(ls "$tools/../.venv/bin/python" 2>/dev/null || echo python)}
+exec "$python" -m torch.distributed.run \
     --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" --nproc_per_node="$3" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}" \
     "$tools/test.py" "$1" "$2" --launcher pytorch "${@:4}"

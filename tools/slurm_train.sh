@@ -8,7 +8,8 @@ if [ $# -lt 4 ]; then
     exit 2
 fi
 tools=$(dirname "$0")
+python=${PYTHON:-$(ls "$tools/../.venv/bin/python" 2>/dev/null || echo python)}
 # shellcheck disable=SC2086 # SRUN_ARGS holds several
 exec srun -p "$1" --job-name="$2" --gres=gpu:"${GPUS_PER_NODE:-8}" --ntasks="${GPUS:-8}" \
     --ntasks-per-node="${GPUS_PER_NODE:-8}" --cpus-per-task="${CPUS_PER_TASK:-5}" --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
-    "${PYTHON:-python}" -u "$tools/train.py" "$3" --work-dir="$4" --launcher slurm "${@:5}"
+    "$python" -u "$tools/train.py" "$3" --work-dir="$4" --launcher slurm "${@:5}"

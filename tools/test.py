@@ -4,10 +4,26 @@
 from command_line import config_parser, load_config
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
+from mmengine.model import is_model_wrapper
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import CheckpointLoader, Runner
+from torch import nn
 
-import mmtied.models  # noqa: F401
+from mmtied.models.pretrained import checkpoint_tensors, matching
+
+
+def refuse_other_networks(model: nn.Module, checkpoint: str) -> None:
+    """Exit with an error if tensors of the model are not in the checkpoint, which mmengine only logs."""
+    if is_model_wrapper(model):
+        model = model.module
+    own = model.state_dict()
+    found = matching(model, checkpoint_tensors(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')))
+    missing = [name for name in own if name not in found]
+    if missing:
+        raise SystemExit(
+            f'error: {checkpoint} holds {len(found)} of the {len(own)} tensors of the model, not {missing[0]}: it is '
+            "another network's"
+        )
 
 
 def main() -> None:
@@ -30,6 +46,7 @@ def main() -> None:
     elif args.show or args.show_dir:
         config = trigger_visualization_hook(config, args)
     runner = RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
+    refuse_other_networks(runner.model, args.checkpoint)
     if args.out is not None:
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
     runner.test()

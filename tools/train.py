@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Train a detector or classifier: mmdet's `tools/train.py`, with the same arguments."""
 
+from pathlib import Path
+
 import torch
 from command_line import config_parser, load_config
 from mmengine.config import Config
@@ -13,8 +15,24 @@ import mmtied.models  # noqa: F401
 def start_from(config: Config, checkpoint: str | None) -> None:
     """Start the backbone from a classifier's checkpoint, as mmdet's recipes do."""
     if checkpoint is not None:
+        if not config.model.backbone.type.rpartition('.')[2].startswith('Tied'):
+            raise SystemExit(
+                f'error: --backbone-checkpoint: is for tied backbones, and this one is {config.model.backbone.type}, '
+                'which loads what its init_cfg names'
+            )
+        if Path(checkpoint).is_file() and is_warm_start(checkpoint):
+            raise SystemExit(
+                f'error: --backbone-checkpoint: {checkpoint} is a warm start of convert_weights.py, whose norms must '
+                'learn anew; load it by --cfg-options model.backbone.init_cfg.type=Pretrained '
+                f'model.backbone.init_cfg.checkpoint={checkpoint} model.backbone.init_cfg.prefix=backbone.'
+            )
         init_cfg = dict(type='Pretrained', checkpoint=checkpoint, prefix='backbone.')
         config.model.backbone.update(init_cfg=init_cfg, frozen_stages=1, norm_eval=True)
+
+
+def is_warm_start(checkpoint: str) -> bool:
+    """Return whether convert_weights.py made a checkpoint: it says there where each tensor came from."""
+    return 'tensors' in torch.load(checkpoint, map_location='cpu', weights_only=True).get('meta', {})
 
 
 def main() -> None:

@@ -19,12 +19,15 @@ from mmtied.zoo import zoo_root
 HEADER = """# The configs
 
 Made by `tools/zoo.py --out docs/zoo.md`. Every experiment of the publication is a config, beside its baseline of the
-same recipe. Parameters are those of the backbone without a head, in millions. Results are quoted as the publication
-prints them; none is reproduced by us, and no weights are linked, since none were published. "-" is what it has no
-number for.
+same recipe; on ImageNet, ResNet, ResNeXt and EfficientNet are mmpretrain's own configs of that name. In names, 4s32w is
+4 splits of base width 32, the publication's TiedResNet, and 4s18w its -S.
 
-The commands are those for one GPU; on several, `tools/dist_train.sh CONFIG GPUS`. The recipes are for 8 GPUs:
-`--auto-scale-lr` scales the learning rate to another number.
+Parameters are those of the backbone without a head, in millions. Results are quoted as the publication prints them;
+none is reproduced by us, and no weights are linked, since none were published. "-" is what it has no number for.
+
+The commands are those for one GPU; the recipes are for 8, and `--auto-scale-lr` scales the learning rate. On several,
+`tools/dist_train.sh CONFIG GPUS`. Baselines start from ImageNet weights, tied detectors from scratch unless they are
+given a classifier's checkpoint, as published, by `--backbone-checkpoint` ([training.md](training.md)).
 """
 
 
@@ -51,7 +54,8 @@ def row(model: dict, root: Path) -> str:
     if 'Remark' in model.get('Metadata', {}):
         published += f' ({model["Metadata"]["Remark"]})'
     name = model['Name']
-    return f'| [{name}](../{model["Config"]}) | {size:.2f} | {published} | `tools/train.py {model["Config"]}` |'
+    command = f'.venv/bin/python tools/train.py {model["Config"]} --auto-scale-lr'
+    return f'| [{name}](../{model["Config"]}) | {size:.2f} | {published} | `{command}` |'
 
 
 def page(root: Path) -> str:

@@ -58,7 +58,10 @@ def error_table(result: OcclusionResult) -> Table:
         'missed': [number(e.missed) if e else '-' for e in errors],
         'only partial': [percent(e.partial) if e else '-' for e in errors],
     }
-    return Table(f'{result.name}: errors at IoU .5, from a score of {result.settings.score_thr:g}', columns)
+    return Table(
+        f'{result.name}: {result.settings.iou_type} errors at IoU .5, from a score of {result.settings.score_thr:g}',
+        columns,
+    )
 
 
 def class_table(result: OcclusionResult) -> Table:

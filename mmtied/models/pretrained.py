@@ -62,8 +62,16 @@ def load_pretrained(network: nn.Module, config: dict) -> None:
     """Load the checkpoint that an ``init_cfg`` names, as far as it fits, and report that.
 
     Raises:
-        ValueError: If it holds none of the network's tensors.
+        ValueError: If it holds none of the network's tensors, or not all of the frozen ones.
     """
     tensors = pretrained_tensors(config)
     report_matches(network, tensors, config['checkpoint'])
-    network.load_state_dict(matching(network, tensors), strict=False)
+    fits = matching(network, tensors)
+    frozen = [name for name, parameter in network.named_parameters() if not parameter.requires_grad]
+    lacking = [name for name in frozen if name not in fits]
+    if lacking and not set(frozen) <= set(lacking):
+        raise ValueError(
+            f'{type(network).__name__}: init_cfg: {config["checkpoint"]} lacks {len(lacking)} of the {len(frozen)} '
+            f'frozen tensors, such as {lacking[0]}, which would stay random; it is of another width or depth'
+        )
+    network.load_state_dict(fits, strict=False)

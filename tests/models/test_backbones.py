@@ -399,6 +399,16 @@ def test_a_checkpoint_of_a_part_is_loaded_and_the_log_says_so(tmp_path, monkeypa
     assert 'not stem.0.conv.weight' in text
 
 
+def test_frozen_layers_must_be_in_the_checkpoint(tmp_path):
+    other = small('TiedResNet', base_width=128, frozen_stages=1)  # wider, but with the same stem
+    torch.save(other.state_dict(), tmp_path / 'other.pth')
+    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'other.pth'))
+    with pytest.raises(ValueError, match=r'other\.pth lacks \d+ of the \d+ frozen tensors, such as layer1\.0\.entry'):
+        small('TiedResNet', frozen_stages=1, init_cfg=init_cfg).init_weights()
+    # Frozen or not, what is not needed may be missing.
+    small('TiedResNet', frozen_stages=0, init_cfg=init_cfg).init_weights()
+
+
 def test_counter_counts_resnet50_as_published():
     count = complexity(Classifier(ResNet(50)))
     assert count.parameters == 25557032  # torchvision's, exactly

@@ -1,5 +1,6 @@
 """Warm starts from the command line, up to a detector and a classifier that load them."""
 
+import os
 import runpy
 import subprocess
 import sys
@@ -45,6 +46,16 @@ def test_reports_what_was_taken(warm):
     assert content['meta']['source'] == 'wide.pth'
     assert content['meta']['tensors']['layer1.0.mixer.conv.weight'] == 'initialised'
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_it_is_not_started_from_with_frozen_norms(warm, tmp_path):
+    config = ROOT / 'configs/retinanet/retinanet_tiedr50-4s32w_fpn_1x_coco.py'
+    command = [sys.executable, ROOT / 'tools/train.py', config, '--backbone-checkpoint', warm[1]]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, env=os.environ | {'PYTHONPATH': str(ROOT)}
+    )
+    assert done.returncode == 1
+    assert f'{warm[1]} is a warm start of convert_weights.py' in done.stderr
 
 
 def test_a_detector_loads_it(warm):
