@@ -69,7 +69,7 @@ def load_pretrained(network: nn.Module, config: dict) -> None:
     fits = matching(network, tensors)
     frozen = [name for name, parameter in network.named_parameters() if not parameter.requires_grad]
     lacking = [name for name in frozen if name not in fits]
-    if lacking and not set(frozen) <= set(lacking):
+    if lacking:
         raise ValueError(
             f'{type(network).__name__}: init_cfg: {config["checkpoint"]} lacks {len(lacking)} of the {len(frozen)} '
             f'frozen tensors, such as {lacking[0]}, which would stay random; it is of another width or depth'

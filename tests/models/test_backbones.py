@@ -405,8 +405,11 @@ def test_frozen_layers_must_be_in_the_checkpoint(tmp_path):
     init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'other.pth'))
     with pytest.raises(ValueError, match=r'other\.pth lacks \d+ of the \d+ frozen tensors, such as layer1\.0\.entry'):
         small('TiedResNet', frozen_stages=1, init_cfg=init_cfg).init_weights()
-    # Frozen or not, what is not needed may be missing.
+    # What learns may be missing.
     small('TiedResNet', frozen_stages=0, init_cfg=init_cfg).init_weights()
+    torch.save({k: v for k, v in other.state_dict().items() if k.startswith('layer4')}, tmp_path / 'other.pth')
+    with pytest.raises(ValueError, match=r'lacks (\d+) of the \1 frozen tensors, such as stem'):
+        small('TiedResNet', frozen_stages=0, init_cfg=init_cfg).init_weights()
 
 
 def test_counter_counts_resnet50_as_published():
