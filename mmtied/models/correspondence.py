@@ -64,7 +64,7 @@ def fill_block(name: str, block: Bottleneck, source: Mapping[str, Tensor]) -> Fi
         yield from fill_module(f'{name}.entry', block.entry, convs[1][0], norms[1])
     if convs[2] and isinstance(block, TiedBottleneck):
         yield from fill_splits(f'{name}.splits', block.splits, convs[2][0], norms[2])
-    elif convs[2] and not isinstance(block, TiedBottleneck):
+    elif convs[2]:
         yield from fill_attention(f'{name}.attention', block.attention, convs[2], norms[2])
     if convs[3]:
         yield from fill_exit(f'{name}.exit', block, convs[3][0], norms[3])
