@@ -16,11 +16,11 @@ import sys
 import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS
-from timing import machine, milliseconds
 from tqdm import tqdm
 
 from mmtied.analysis import complexity
 from mmtied.analysis.complexity_table import BACKBONES
+from mmtied.analysis.timing import machine, milliseconds
 
 PAIRS = [
     ('resnet50', 'tiedresnet50-s'),

@@ -12,10 +12,10 @@ import statistics
 import sys
 
 import torch
-from timing import machine, milliseconds
 from torch import nn
 from tqdm import tqdm
 
+from mmtied.analysis.timing import machine, milliseconds
 from mmtied.layers import TiedConv2d
 
 LAYER = ('in', 'out', 'size', 'kernel', 'blocks')

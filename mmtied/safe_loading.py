@@ -7,7 +7,9 @@ and loading stays safe for everything else.
 
 from __future__ import annotations
 
+from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,3 +45,20 @@ def allow_runner_checkpoints() -> None:
             *((scalar, f'numpy.{core}.multiarray.scalar') for core in ('core', '_core')),
         ]
     )
+
+
+def read_checkpoint(path: str | Path) -> Any:
+    """Return what a checkpoint holds, on the CPU; only data is loaded, never code.
+
+    Raises:
+        ValueError: If it is not there, is no checkpoint, or holds more than tensors and plain values.
+    """
+    try:
+        return torch.load(path, map_location='cpu', weights_only=True)
+    except FileNotFoundError as error:
+        raise ValueError(f'{path}: no such checkpoint') from error
+    except UnpicklingError as error:  # Its text advises to load unsafely.
+        raise ValueError(f'{path}: not a checkpoint, or one that holds more than tensors and plain values') from error
+    except (OSError, ValueError, RuntimeError, EOFError) as error:
+        reason = str(error).partition('\n')[0] or type(error).__name__
+        raise ValueError(f'{path}: not a checkpoint: {reason}') from error

@@ -9,6 +9,10 @@ from __future__ import annotations
 from difflib import get_close_matches
 from pathlib import Path
 
+from mmengine.config import Config
+
+from .models.variants import VARIANTS
+
 PACKAGE = Path(__file__).resolve().parent
 
 
@@ -36,6 +40,31 @@ def config_file(name: str) -> str:
             f'no config is named {name!r}; there are {", ".join(similar)}, and others in {zoo_root()}/configs'
         )
     return str(files[name])
+
+
+def read_config(source: str) -> Config:
+    """Return a config by its path, by the name of one of ours, or as 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'.
+
+    A name of ``mmtied.models.VARIANTS``, such as 'tiedresnet50-s', is a config whose model is a backbone alone.
+
+    Raises:
+        ValueError: If there is no such config, or it cannot be read.
+    """
+    if source in VARIANTS:
+        return Config(dict(model=dict(backbone=VARIANTS[source])))
+    files = config_files()
+    if '::' not in source and source not in files and not Path(source).is_file():
+        similar = get_close_matches(source, files) or list(files)[:3]
+        raise ValueError(
+            f'{source}: no such config file, and not one of {", ".join(VARIANTS)}, or of the configs, such as '
+            f'{", ".join(similar)}'
+        )
+    try:
+        if '::' in source:
+            return Config.fromstring(f'_base_ = {source!r}', '.py')
+        return Config.fromfile(files.get(source, source))
+    except Exception as error:  # Whatever a config's code does.
+        raise ValueError(f'{source}: not a config: {type(error).__name__}: {error}') from error
 
 
 def register_in_mmpretrain() -> None:

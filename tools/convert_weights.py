@@ -8,24 +8,26 @@ fits: TiedResNet-50 takes ResNeXt-50-32x4d and Wide ResNet-50-2, TiedResNeXt-101
 
 import argparse
 import logging
-import pickle
 import sys
 from pathlib import Path
 
 import torch
 from command_line import written_aside
-from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
 from mmtied import __version__
 from mmtied.models import VARIANTS, split_checkpoint, warm_start
+from mmtied.safe_loading import read_checkpoint
+from mmtied.zoo import read_config
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help=f'config file whose backbone is filled, or one of {", ".join(VARIANTS)}')
+    parser.add_argument(
+        'config', help=f'config whose backbone is filled, by path or name, or one of {", ".join(VARIANTS)}'
+    )
     parser.add_argument('source', type=Path, help='checkpoint of the ordinary network')
     parser.add_argument('out', type=Path, help='checkpoint to write')
     parser.add_argument('--list', action='store_true', help='print where each tensor came from')
@@ -33,15 +35,8 @@ def parse_args() -> argparse.Namespace:
 
 
 def backbone_cfg(config: str) -> dict:
-    """Return the backbone of a config file or of a named network, without the weights that its config loads."""
-    if config in VARIANTS:
-        return VARIANTS[config]
-    if not Path(config).is_file():
-        raise ValueError(f'{config}: no such config file, and not one of {", ".join(VARIANTS)}')
-    try:
-        loaded = Config.fromfile(config)
-    except Exception as error:  # Whatever a config's code does.
-        raise ValueError(f'{config}: not a config: {type(error).__name__}: {error}') from error
+    """Return the backbone of a config or of a named network, without the weights that its config loads."""
+    loaded = read_config(config)
     if 'backbone' not in loaded.get('model', {}):
         raise ValueError(f'{config}: has no model.backbone')
     init_default_scope(loaded.get('default_scope') or 'mmdet')
@@ -49,16 +44,12 @@ def backbone_cfg(config: str) -> dict:
 
 
 def load(path: Path) -> tuple[dict, dict]:
-    """Return the backbone's tensors and the others of a checkpoint; only data is loaded, never code."""
+    """Return the backbone's tensors and the others of a checkpoint."""
+    content = read_checkpoint(path)
     try:
-        return split_checkpoint(torch.load(path, map_location='cpu', weights_only=True))
-    except FileNotFoundError as error:
-        raise ValueError(f'{path}: no such checkpoint') from error
-    except pickle.UnpicklingError as error:  # Its text advises to load unsafely.
-        raise ValueError(f'{path}: not a checkpoint, or one that holds more than tensors and plain values') from error
-    except (OSError, ValueError, RuntimeError, EOFError) as error:
-        reason = str(error).partition('\n')[0] or type(error).__name__
-        raise ValueError(f'{path}: not a checkpoint: {reason}') from error
+        return split_checkpoint(content)
+    except ValueError as error:
+        raise ValueError(f'{path}: not a checkpoint: {error}') from error
 
 
 def build(config: str) -> nn.Module:

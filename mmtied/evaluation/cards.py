@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from contourpy import contour_generator
-from PIL import Image
 
 from .coco_input import Detections, GroundTruth
 from .errors import image_f1
 from .masks import decode
-from .pictures import open_picture
+from .pictures import data_uri, open_picture
 from .result import OcclusionResult
 
 LONGEST = 640  # pixels of an embedded picture's longer side
@@ -87,7 +84,7 @@ def make_cards(results: Sequence[OcclusionResult], image_dir: str | Path) -> tup
                 image_id=str(image['id']),
                 file_name=image['file_name'],
                 ratio=float(results[0].ratios[place]),
-                picture=_data_uri(picture),
+                picture=data_uri(picture, LONGEST),
                 **size,
                 f1=f1[:, place].tolist(),
                 ranks=of_orders,
@@ -95,14 +92,6 @@ def make_cards(results: Sequence[OcclusionResult], image_dir: str | Path) -> tup
             )
         )
     return list(orders), cards
-
-
-def _data_uri(picture: Image.Image) -> str:
-    """Return a picture, made smaller, as text that a page can hold."""
-    picture.thumbnail((LONGEST, LONGEST))
-    buffer = io.BytesIO()
-    picture.save(buffer, 'JPEG', quality=80)
-    return f'data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}'
 
 
 def _shapes(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from ..figure_file import plain, save_figure
 from .result import OcclusionComparison, OcclusionResult
 from .table import SHOWN
 
@@ -52,20 +53,6 @@ def draw_curves(results: Sequence[OcclusionResult]) -> Figure:
     return figure
 
 
-def plain(text: str) -> str:
-    """Return a text that matplotlib shows as it is: no formula between dollars, no underscore that hides it."""
-    text = text.replace('$', r'\$')
-    return f' {text}' if text.startswith('_') else text
-
-
 def save_curve(result: OcclusionResult | OcclusionComparison, path: str | Path) -> Path:
     """Write what :meth:`OcclusionResult.plot` draws; the ending of the path chooses the format, such as png or pdf."""
     return save_figure(result.plot(), path)
-
-
-def save_figure(figure: Figure, path: str | Path) -> Path:
-    """Write a figure aside and rename it, so that no half-written picture is left."""
-    path = Path(path)
-    aside = path.with_name(f'{path.name}.part')
-    figure.savefig(aside, dpi=150, format=path.suffix[1:])
-    return aside.replace(path)

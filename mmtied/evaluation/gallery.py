@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
+from ..figure_file import plain, save_figure
 from .coco_input import Detections, GroundTruth, InputError
-from .curve import plain, save_figure
 from .masks import decode
 from .pictures import open_picture
 from .result import OcclusionResult

@@ -7,8 +7,8 @@ import json
 import tempfile
 from pathlib import Path
 
+from ..figure_file import save_figure
 from .coco_input import InputError
-from .curve import save_figure
 from .gallery import save_gallery
 from .report import save_report
 from .result import OcclusionComparison, OcclusionResult

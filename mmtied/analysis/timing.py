@@ -1,0 +1,54 @@
+"""How runs are timed, and what is said of the machine."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+
+def milliseconds(run: Callable[[Tensor], Tensor], x: Tensor, backward: bool) -> float:
+    """Return the time of one run, with the backward pass of the sum of its output if wanted.
+
+    On CUDA it is the time between two events on the stream, so that launching the run from Python is not part of it.
+    """
+    if not x.is_cuda:
+        start = time.perf_counter()
+        run_once(run, x, backward)
+        return 1000 * (time.perf_counter() - start)
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    start.record()
+    run_once(run, x, backward)
+    end.record()
+    end.synchronize()
+    return start.elapsed_time(end)
+
+
+def run_once(run: Callable[[Tensor], Tensor], x: Tensor, backward: bool) -> None:
+    """Run forward, and backward from the sum of the output if wanted."""
+    y = run(x)
+    if backward:
+        y.sum().backward()
+
+
+def machine(device: str) -> str:
+    """Return processor, threads and versions, for the first line of a result."""
+    if torch.device(device).type == 'cuda':
+        name = (
+            f'{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}'
+        )
+    else:
+        name = f'{processor()}, {torch.get_num_threads()} threads'
+    return f'{name}, torch {torch.__version__}'
+
+
+def processor() -> str:
+    """Return the name of the processor, or its architecture where the system does not tell."""
+    cpuinfo = Path('/proc/cpuinfo')
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
+    return names[0] if names else platform.processor() or platform.machine()

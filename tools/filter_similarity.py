@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""Compare the filters of networks, each with each: by what they respond to in images, and by their weights.
+
+A network is a config file, the name of one of ours, mmpretrain::resnet/resnet50_8xb32_in1k.py, tiedresnet50-s,
+torchvision:vgg16 or timm:resnet50. Of every chosen layer some filters are drawn; the similarity of two is the cosine of
+their guided back-propagation patterns, averaged over the images, and of their weights.
+"""
+
+import argparse
+import csv
+import json
+import logging
+import sys
+from pathlib import Path
+
+import torch
+from command_line import add_networks, load_networks, written_aside
+from mmengine.logging import MMLogger
+
+from mmtied.analysis.image_folder import image_files, read_pixels
+from mmtied.analysis.network import choose_layers
+from mmtied.analysis.similarity import FilterSimilarity, filter_similarity
+from mmtied.analysis.similarity_figure import draw_histograms, draw_layers, draw_matrices
+from mmtied.figure_file import save_figure
+from mmtied.text_table import align
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_networks(parser)
+    parser.add_argument('--image-dir', type=Path, help='folder of images; without it only weights are compared')
+    parser.add_argument(
+        '--layers',
+        nargs='+',
+        default=(),
+        metavar='PATTERN',
+        help="names in the backbone, with *, such as 'layer?.*.conv3' (default: 8 convolutions, evenly spread)",
+    )
+    parser.add_argument('--images', type=int, default=100, help='how many, drawn at random (default: 100)')
+    parser.add_argument('--filters', type=int, default=64, help='of a layer, drawn at random (default: 64)')
+    parser.add_argument('--size', type=int, default=224, help='pixels of the square cut out of an image (default: 224)')
+    parser.add_argument('--batch-size', type=int, default=8, help='images of a pass (default: 8)')
+    parser.add_argument('--seed', type=int, default=0, help='of all that is drawn (default: 0)')
+    parser.add_argument('--out-dir', type=Path, required=True, help='folder for the pictures, csv and json')
+    args = parser.parse_args()
+    for name, least in (('images', 1), ('filters', 2), ('size', 1), ('batch_size', 1)):
+        if getattr(args, name) < least:
+            parser.error(f'--{name.replace("_", "-")}: {getattr(args, name)} must be at least {least}')
+    return args
+
+
+def save(results: list[FilterSimilarity], settings: dict, folder: Path) -> None:
+    """Write all files."""
+    save_figure(draw_histograms(results), folder / 'histograms.png')
+    save_figure(draw_matrices(results), folder / 'matrices.png')
+    if len(results) > 1 and len({(len(result.patterns), len(result.weights)) for result in results}) == 1:
+        save_figure(draw_layers(results), folder / 'layers.png')
+    records = [record for result in results for record in result.records()]
+    with written_aside(folder / 'similarity.csv') as part, part.open('w', newline='', encoding='utf-8') as file:
+        table = csv.DictWriter(file, records[0])
+        table.writeheader()
+        table.writerows(records)
+    content = dict(settings=settings, networks=[result.to_dict() for result in results])
+    with written_aside(folder / 'similarity.json') as part:
+        part.write_text(json.dumps(content, allow_nan=False, ensure_ascii=False), encoding='utf-8')
+
+
+def as_text(results: list[FilterSimilarity]) -> str:
+    """Return the means as a table."""
+    rows = [('network', 'layer', 'kind', 'compared', 'dead', 'mean', 'std')]
+    for record in (record for result in results for record in result.records()):
+        names = record['network'], record['layer'], record['kind']
+        rows.append((*names, f'{record["compared"]} of {record["filters"]}', str(record['dead']),
+                     f'{record["mean"]:.3f}', f'{record["std"]:.3f}'))  # fmt: skip
+    return align(rows, left=3)
+
+
+def main() -> None:
+    args = parse_args()
+    MMLogger.get_instance('filter_similarity', log_level=logging.WARNING)
+    torch.manual_seed(args.seed)
+    networks = load_networks(args)
+    layers = [choose_layers(network, args.layers) for network in networks]
+    pixels = None
+    if args.image_dir is not None:
+        pixels = read_pixels(image_files(args.image_dir, args.images, args.seed), args.size, quiet=False)
+    results = [
+        filter_similarity(network, names, pixels, args.filters, args.batch_size, args.seed, quiet=False)
+        for network, names in zip(networks, layers)
+    ]
+    print(as_text(results))
+    images = 0 if pixels is None else len(pixels)
+    settings = dict(images=images, size=args.size, filters=args.filters, seed=args.seed)
+    save(results, settings, args.out_dir)
+    print(f'wrote {", ".join(sorted(path.name for path in args.out_dir.iterdir()))} in {args.out_dir}')
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        sys.exit(2)
