@@ -179,8 +179,17 @@ def convolutions(network: Network) -> list[str]:
     return [name for name, module in network.backbone.named_modules() if isinstance(module, nn.Conv2d)]
 
 
+def depth(layer: str, order: Sequence[str]) -> float:
+    """Return the place of a layer among the convolutions, from 0, the first, to 1, the last.
+
+    A module that holds convolutions, such as a stage, is as deep as its last one; one without is as deep as the first.
+    """
+    held = [i for i, name in enumerate(order) if name == layer or name.startswith(f'{layer}.')]
+    return max(held, default=0) / max(1, len(order) - 1)
+
+
 def choose_layers(network: Network, patterns: Sequence[str] = ()) -> list[str]:
-    """Return the names of chosen layers of the backbone, in the order in which it defines them.
+    """Return the names of chosen layers of the backbone, from the first to the last.
 
     Args:
         network: Where to look.
@@ -203,4 +212,4 @@ def choose_layers(network: Network, patterns: Sequence[str] = ()) -> list[str]:
         if not fits:
             raise ValueError(f'{network.name}: no layer is named {pattern!r}; its convolutions are {", ".join(own)}')
         chosen.update(fits)
-    return [name for name in every if name in chosen]
+    return sorted(chosen, key=lambda name: (depth(name, own), every.index(name)))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from .guided_backprop import guided_patterns, map_widths
-from .network import Network, convolutions
+from .network import Network, convolutions, depth
 
 KINDS = ('patterns', 'weights')
 BINS = np.linspace(-1, 1, 81)  # of the histograms
@@ -159,9 +159,7 @@ def compare(
     kind: str, layer: str, order: Sequence[str], count: int, chosen: np.ndarray, vectors: Tensor
 ) -> LayerSimilarity:
     """Compare filters that are given as rows of tensors, each with each."""
-    # A block of convolutions, such as a stage, is as deep as the last one in it.
-    last = max(i for i, name in enumerate(order) if name == layer or name.startswith(f'{layer}.') or not layer)
-    return LayerSimilarity(layer, last / max(1, len(order) - 1), kind, count, chosen, cosine_similarity(vectors))
+    return LayerSimilarity(layer, depth(layer, order), kind, count, chosen, cosine_similarity(vectors))
 
 
 def cosine_similarity(vectors: Tensor) -> np.ndarray:
