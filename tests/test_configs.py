@@ -125,7 +125,8 @@ def test_trains_a_step_and_infers(path):
     model = MODELS.build(config.model)
     model.init_weights()
     tied = 'tied' in path.stem and '-tied' not in path.stem  # a tied backbone, not attention in an ordinary one
-    assert isinstance(model.backbone, ResidualBackbone) == tied
+    # mmdet has no ResNet-26, so the small baseline is ours without tying.
+    assert isinstance(model.backbone, ResidualBackbone) == (tied or '_r26-mini' in path.stem)
     if tied:
         # Nothing is frozen, and no weights of another network are loaded.
         assert downloads == [] and config.get('load_from') is None

@@ -28,7 +28,8 @@ class Network:
 
     Attributes:
         name: For captions.
-        model: A classifier, a detector, or a backbone alone.
+        kind: 'classifier', 'detector', or 'backbone' for a backbone alone.
+        model: The whole.
         backbone: The part whose layers are looked at; a network of torchvision or timm as a whole.
         mean, std: Of each input channel, for pixel values from 0 to 255.
         bgr: Whether the channels are blue, green and red instead of red, green and blue.
@@ -38,6 +39,7 @@ class Network:
     """
 
     name: str
+    kind: str
     model: nn.Module
     backbone: nn.Module
     mean: tuple[float, ...] = IMAGENET_MEAN
@@ -81,10 +83,12 @@ def load_network(
     library, _, model_name = source.partition(':')
     if library == 'torchvision':
         model = backbone = torchvision_model(model_name)
-        facts = {}
+        facts = dict(kind='classifier', classes=imagenet_classes())
     elif library == 'timm':
         model = backbone = timm_model(model_name)
-        facts = {key: tuple(255 * value for value in model.pretrained_cfg[key]) for key in ('mean', 'std')}
+        mean, std = (tuple(255 * value for value in model.pretrained_cfg[key]) for key in ('mean', 'std'))
+        classes = imagenet_classes() if model.num_classes == len(imagenet_classes()) else None
+        facts = dict(kind='classifier', mean=mean, std=std, classes=classes)
     else:
         model, backbone, facts = openmmlab_model(source)
     if checkpoint is not None:
@@ -94,7 +98,7 @@ def load_network(
     model.eval()  # Not chained: mmdet's backbones return None.
     model.to(device)
     name = name or (Path(source).stem if source.endswith('.py') else source)
-    return Network(name, model, backbone, **facts, trained=checkpoint is not None)
+    return Network(name, model=model, backbone=backbone, **facts, trained=checkpoint is not None)
 
 
 def torchvision_model(name: str) -> nn.Module:
@@ -105,6 +109,13 @@ def torchvision_model(name: str) -> nn.Module:
     if name not in names:
         raise ValueError(f'torchvision has no classifier {name!r}; {similar(name, names)}')
     return torchvision.models.get_model(name, weights=None)
+
+
+def imagenet_classes() -> tuple[str, ...]:
+    """Return the names of ImageNet's 1000 classes, which torchvision has at hand."""
+    from torchvision.models import ResNet18_Weights
+
+    return tuple(ResNet18_Weights.DEFAULT.meta['categories'])
 
 
 def timm_model(name: str) -> nn.Module:
@@ -137,9 +148,10 @@ def openmmlab_model(source: str) -> tuple[nn.Module, nn.Module, dict]:
         raise ValueError(f'{source}: cannot be built: {error}') from error
     model = revert_sync_batchnorm(model)
     if 'type' not in config.model:
-        return model, model, {}
+        return model, model, dict(kind='backbone')
     pixels = config.model.get('data_preprocessor') or config.get('data_preprocessor') or {}
     facts = dict(
+        kind='classifier' if config.get('default_scope') == 'mmpretrain' else 'detector',
         mean=tuple(pixels.get('mean') or (0.0,) * 3),
         std=tuple(pixels.get('std') or (1.0,) * 3),
         bgr=not (pixels.get('bgr_to_rgb') or pixels.get('to_rgb')),
@@ -152,7 +164,8 @@ def openmmlab_model(source: str) -> tuple[nn.Module, nn.Module, dict]:
 def dataset_classes(config: Config) -> tuple[str, ...] | None:
     """Return the names of the classes of a config's test set."""
     dataset = (config.get('test_dataloader') or {}).get('dataset') or {}
-    known = getattr(DATASETS.get(dataset['type']), 'METAINFO', {}) if 'type' in dataset else {}
+    with DATASETS.switch_scope_and_registry(None) as registry:
+        known = getattr(registry.get(dataset.get('type', '')), 'METAINFO', {})
     classes = (dataset.get('metainfo') or {}).get('classes') or known.get('classes')
     return tuple(classes) if isinstance(classes, list | tuple) else None
 

@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""Show side by side where networks look in the images of a folder: Grad-CAM of classifiers and detectors.
+
+A network is a config file, the name of one of ours, mmpretrain::resnet/resnet50_8xb32_in1k.py, torchvision:vgg16 or
+timm:resnet50. The map is that of the backbone's last convolutional output, for the class that the network finds.
+"""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+import torch
+from command_line import add_networks, load_networks, written_aside
+from mmengine.logging import MMLogger
+from tqdm import tqdm
+
+from mmtied.analysis.grad_cam import TARGETS, class_index, explain
+from mmtied.analysis.grad_cam_page import draw_panels, to_page
+from mmtied.analysis.image_folder import image_files, upright
+from mmtied.figure_file import save_figure
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_networks(parser)
+    parser.add_argument('--image-dir', type=Path, required=True, help='folder of images')
+    parser.add_argument('--images', type=int, default=8, help='how many at most, drawn at random (default: 8)')
+    parser.add_argument(
+        '--target',
+        choices=TARGETS,
+        default='class',
+        help='of detectors: the scores of all detections of the class, or the best one with its box (default: class)',
+    )
+    parser.add_argument('--category', help='class to look for, name or index (default: what each network finds best)')
+    parser.add_argument('--layer', help='of the backbones (default: the last that returns maps, layer4 of a ResNet)')
+    parser.add_argument('--size', type=int, default=224, help='pixels that a classifier sees (default: 224)')
+    parser.add_argument('--seed', type=int, default=0, help='of the draw (default: 0)')
+    parser.add_argument('--out-dir', type=Path, required=True, help='folder for grad_cam.png and grad_cam.html')
+    args = parser.parse_args()
+    for name in ('images', 'size'):
+        if getattr(args, name) < 1:
+            parser.error(f'--{name}: {getattr(args, name)} must be at least 1')
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    MMLogger.get_instance('grad_cam', log_level=logging.WARNING)
+    torch.manual_seed(args.seed)
+    files = image_files(args.image_dir, args.images, args.seed)
+    pictures = [upright(file) for file in files]
+    networks = load_networks(args)
+    categories = [class_index(network, args.category) for network in networks]
+    rows = [
+        [
+            explain(network, picture, args.target, category, args.layer, args.size)
+            for network, category in zip(networks, categories)
+        ]
+        for picture in tqdm(pictures, 'images')
+    ]
+    names = [network.title for network in networks]
+    save_figure(draw_panels(names, files, rows), args.out_dir / 'grad_cam.png')
+    with written_aside(args.out_dir / 'grad_cam.html') as part:
+        part.write_text(to_page(f'Grad-CAM: {", ".join(names)}', names, files, rows), encoding='utf-8')
+    print(f'wrote {args.out_dir / "grad_cam.html"} and grad_cam.png')
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        sys.exit(2)
