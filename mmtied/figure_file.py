@@ -6,6 +6,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from .files import written_aside
+
 
 def plain(text: str) -> str:
     """Return a text that matplotlib shows as it is: no formula between dollars, no underscore that hides it."""
@@ -24,10 +26,6 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
         The path.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f'{path.name}.part')
-    try:
-        figure.savefig(aside, dpi=150, format=path.suffix[1:])
-        return aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with written_aside(path) as part:
+        figure.savefig(part, dpi=150, format=path.suffix[1:])
+    return path

@@ -1,11 +1,10 @@
-"""What the commands share: mmdet's command line, the config that it makes, and files that are whole or not there."""
+"""What the commands share: mmdet's command line, the config that it makes, and networks by name."""
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -87,15 +86,3 @@ def join_processes_on_cpu(config: Config) -> None:
     wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False)
     wrapper['find_unused_parameters'] = config.get('find_unused_parameters', False)
     config.model_wrapper_cfg = wrapper | (config.get('model_wrapper_cfg') or {}) | dict(device_ids=None)
-
-
-@contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
-    """Give a path beside the wanted one to write to, and move it there once the block is through."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{path.name}.part')
-    try:
-        yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

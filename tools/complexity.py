@@ -9,10 +9,10 @@ import logging
 import sys
 from pathlib import Path
 
-from command_line import written_aside
 from mmengine.logging import MMLogger
 
 from mmtied.analysis.complexity_table import TABLES, complexity_rows, to_csv, to_markdown, variants_markdown
+from mmtied.files import written_aside
 
 HEADER = """# The published sizes, and ours
 

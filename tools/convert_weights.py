@@ -12,12 +12,12 @@ import sys
 from pathlib import Path
 
 import torch
-from command_line import written_aside
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
 from mmtied import __version__
+from mmtied.files import written_aside
 from mmtied.models import VARIANTS, split_checkpoint, warm_start
 from mmtied.safe_loading import read_checkpoint
 from mmtied.zoo import read_config

@@ -7,22 +7,18 @@ their guided back-propagation patterns, averaged over the images, and of their w
 """
 
 import argparse
-import csv
-import json
 import logging
 import sys
 from pathlib import Path
 
 import torch
-from command_line import add_networks, load_networks, written_aside
+from command_line import add_networks, load_networks
 from mmengine.logging import MMLogger
 
 from mmtied.analysis.image_folder import image_files, read_pixels
 from mmtied.analysis.network import choose_layers
-from mmtied.analysis.similarity import FilterSimilarity, filter_similarity
-from mmtied.analysis.similarity_figure import draw_histograms, draw_layers, draw_matrices
-from mmtied.figure_file import save_figure
-from mmtied.text_table import align
+from mmtied.analysis.similarity import filter_similarity
+from mmtied.analysis.similarity_output import as_text, save_similarity
 
 
 def parse_args() -> argparse.Namespace:
@@ -49,32 +45,6 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def save(results: list[FilterSimilarity], settings: dict, folder: Path) -> None:
-    """Write all files."""
-    save_figure(draw_histograms(results), folder / 'histograms.png')
-    save_figure(draw_matrices(results), folder / 'matrices.png')
-    if len(results) > 1 and len({(len(result.patterns), len(result.weights)) for result in results}) == 1:
-        save_figure(draw_layers(results), folder / 'layers.png')
-    records = [record for result in results for record in result.records()]
-    with written_aside(folder / 'similarity.csv') as part, part.open('w', newline='', encoding='utf-8') as file:
-        table = csv.DictWriter(file, records[0])
-        table.writeheader()
-        table.writerows(records)
-    content = dict(settings=settings, networks=[result.to_dict() for result in results])
-    with written_aside(folder / 'similarity.json') as part:
-        part.write_text(json.dumps(content, allow_nan=False, ensure_ascii=False), encoding='utf-8')
-
-
-def as_text(results: list[FilterSimilarity]) -> str:
-    """Return the means as a table."""
-    rows = [('network', 'layer', 'kind', 'compared', 'dead', 'mean', 'std')]
-    for record in (record for result in results for record in result.records()):
-        names = record['network'], record['layer'], record['kind']
-        rows.append((*names, f'{record["compared"]} of {record["filters"]}', str(record['dead']),
-                     f'{record["mean"]:.3f}', f'{record["std"]:.3f}'))  # fmt: skip
-    return align(rows, left=3)
-
-
 def main() -> None:
     args = parse_args()
     MMLogger.get_instance('filter_similarity', log_level=logging.WARNING)
@@ -91,8 +61,7 @@ def main() -> None:
     print(as_text(results))
     images = 0 if pixels is None else len(pixels)
     settings = dict(images=images, size=args.size, filters=args.filters, seed=args.seed)
-    save(results, settings, args.out_dir)
-    print(f'wrote {", ".join(sorted(path.name for path in args.out_dir.iterdir()))} in {args.out_dir}')
+    print('wrote', *save_similarity(results, settings, args.out_dir))
 
 
 if __name__ == '__main__':

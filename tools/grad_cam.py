@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import torch
-from command_line import add_networks, load_networks, written_aside
+from command_line import add_networks, load_networks
 from mmengine.logging import MMLogger
 from tqdm import tqdm
 
@@ -19,6 +19,7 @@ from mmtied.analysis.grad_cam import TARGETS, class_index, explain
 from mmtied.analysis.grad_cam_page import draw_panels, to_page
 from mmtied.analysis.image_folder import image_files, upright
 from mmtied.figure_file import save_figure
+from mmtied.files import written_aside
 
 
 def parse_args() -> argparse.Namespace:

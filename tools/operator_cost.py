@@ -12,12 +12,12 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 import torch
-from command_line import written_aside
 
 from mmtied.analysis.operator_cost import BLOCKS, CHANNELS, SIZE, OperatorCost, operator_costs
 from mmtied.analysis.operator_cost_figure import draw_costs
 from mmtied.analysis.timing import machine
 from mmtied.figure_file import save_figure
+from mmtied.files import written_aside
 from mmtied.text_table import align
 
 

@@ -8,12 +8,12 @@ from functools import cache
 from pathlib import Path
 
 import yaml
-from command_line import written_aside
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
 from tqdm import tqdm
 
+from mmtied.files import written_aside
 from mmtied.zoo import zoo_root
 
 HEADER = """# The configs

@@ -1,0 +1,53 @@
+"""Filter similarities as files and as text."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..figure_file import save_figure
+from ..files import written_aside
+from ..text_table import align
+from .similarity import FilterSimilarity
+from .similarity_figure import draw_histograms, draw_layers, draw_matrices
+
+
+def save_similarity(results: Sequence[FilterSimilarity], settings: dict, folder: Path) -> list[Path]:
+    """Write the figures, ``similarity.csv`` and ``similarity.json``.
+
+    ``layers.png``, which draws networks over each other, needs two or more with as many layers.
+
+    Args:
+        results: Of each network.
+        settings: What goes to json beside them.
+        folder: Made if it is missing.
+
+    Returns:
+        The files.
+    """
+    figures = {'histograms.png': draw_histograms, 'matrices.png': draw_matrices}
+    if len(results) > 1 and len({(len(result.patterns), len(result.weights)) for result in results}) == 1:
+        figures['layers.png'] = draw_layers
+    files = [save_figure(draw(results), folder / name) for name, draw in figures.items()]
+    records = [record for result in results for record in result.records()]
+    files += [folder / 'similarity.csv', folder / 'similarity.json']
+    with written_aside(files[-2]) as part, part.open('w', newline='', encoding='utf-8') as file:
+        table = csv.DictWriter(file, records[0])
+        table.writeheader()
+        table.writerows(records)
+    content = dict(settings=settings, networks=[result.to_dict() for result in results])
+    with written_aside(files[-1]) as part:
+        part.write_text(json.dumps(content, allow_nan=False, ensure_ascii=False), encoding='utf-8')
+    return files
+
+
+def as_text(results: Sequence[FilterSimilarity]) -> str:
+    """Return the means as a table."""
+    rows = [('network', 'layer', 'kind', 'compared', 'dead', 'mean', 'std')]
+    for record in (record for result in results for record in result.records()):
+        compared = f'{record["compared"]} of {record["filters"]}'
+        values = compared, str(record['dead']), f'{record["mean"]:.3f}', f'{record["std"]:.3f}'
+        rows.append((record['network'], record['layer'], record['kind'], *values))
+    return align(rows, left=3)
