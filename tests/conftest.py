@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import runpy
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,3 +30,34 @@ def real_data():
         return REAL_DATA / name
 
     return path
+
+
+@pytest.fixture
+def run_tool(monkeypatch, capsys):
+    """Return a function that runs a command in this process and gives its exit status, output and errors."""
+
+    def run(name: str, *arguments) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, 'argv', [name, *map(str, arguments)])
+        monkeypatch.syspath_prepend(ROOT / 'tools')
+        status = 0
+        try:
+            runpy.run_path(str(ROOT / 'tools' / name), run_name='__main__')
+        except SystemExit as exit:
+            status = exit.code
+        return status, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope='session')
+def browser():
+    """A real browser, on pages that are opened from disk."""
+    sync_api = pytest.importorskip('playwright.sync_api')
+    path = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
+    if path is None:
+        pytest.skip('needs a chromium on the PATH (Debian: apt-get install chromium)')
+    flags = '--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update'
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=[*flags.split(), '--disable-sync'])
+        yield browser
+        browser.close()

@@ -164,8 +164,10 @@ def openmmlab_model(source: str) -> tuple[nn.Module, nn.Module, dict]:
 def dataset_classes(config: Config) -> tuple[str, ...] | None:
     """Return the names of the classes of a config's test set."""
     dataset = (config.get('test_dataloader') or {}).get('dataset') or {}
-    with DATASETS.switch_scope_and_registry(None) as registry:
-        known = getattr(registry.get(dataset.get('type', '')), 'METAINFO', {})
+    known: dict = {}
+    if 'type' in dataset:
+        with DATASETS.switch_scope_and_registry(None) as registry:
+            known = getattr(registry.get(dataset['type']), 'METAINFO', {})
     classes = (dataset.get('metainfo') or {}).get('classes') or known.get('classes')
     return tuple(classes) if isinstance(classes, list | tuple) else None
 

@@ -25,19 +25,6 @@ def scenes(tmp_path_factory):
     return truth, found, found[::2], folder / 'val'
 
 
-@pytest.fixture(scope='module')
-def browser():
-    sync_api = pytest.importorskip('playwright.sync_api')
-    path = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
-    if path is None:
-        pytest.skip('needs a chromium on the PATH (Debian: apt-get install chromium)')
-    flags = '--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update'
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=[*flags.split(), '--disable-sync'])
-        yield browser
-        browser.close()
-
-
 def opened(browser, path, width: int):
     """The page, and what its console says. Nothing may be fetched."""
     page = browser.new_page(viewport={'width': width, 'height': 900})

@@ -1,0 +1,138 @@
+"""Networks by name, their weights, their input, and the layers that patterns choose."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from mmdet.models.data_preprocessors import DetDataPreprocessor
+from mmpretrain.models.utils import ClsDataPreprocessor
+
+from mmtied.analysis.network import choose_layers, convolutions, depth, load_network
+
+SOURCES = {
+    'torchvision:vgg16': ('classifier', 13),
+    'torchvision:resnet50': ('classifier', 53),
+    'timm:resnet26': ('classifier', 29),
+    'tiedresnet50-s': ('backbone', None),
+    'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py': ('detector', 53),
+    'mmpretrain::resnet/resnet50_8xb32_in1k.py': ('classifier', 53),
+    'tiedresnet50-4s32w_8xb32_in1k': ('classifier', None),
+    'configs/occluded_shapes/mask-rcnn_tiedr26-mini_fpn_8e_shapes.py': ('detector', None),
+}
+
+
+@pytest.mark.parametrize('source', SOURCES)
+def test_sources(source, monkeypatch, request):
+    monkeypatch.chdir(request.config.rootpath)
+    network = load_network(source)
+    kind, count = SOURCES[source]
+    assert network.kind == kind
+    names = convolutions(network)
+    if count is not None:
+        assert len(names) == count
+    assert not network.model.training
+    assert not any(parameter.requires_grad for parameter in network.model.parameters())
+    assert network.title == f'{network.name} (random weights)'
+    network.backbone(network.normalise(torch.zeros(1, 3, 64, 64).byte()))
+    if kind == 'classifier':
+        assert len(network.classes) == 1000
+    elif kind == 'detector':
+        assert len(network.classes) == (5 if 'shapes' in source else 80)
+
+
+def test_unknown_networks_are_named(monkeypatch):
+    with pytest.raises(ValueError, match=r"torchvision has no classifier 'resnet51'; there are .*resnet50"):
+        load_network('torchvision:resnet51')
+    with pytest.raises(ValueError, match=r"timm has no network 'resnet51'"):
+        load_network('timm:resnet51')
+    with pytest.raises(ValueError, match=r'nonsense: no such config file, and not one of tiedresnet50'):
+        load_network('nonsense')
+    monkeypatch.setitem(sys.modules, 'timm', None)
+    with pytest.raises(ValueError, match='pip install timm'):
+        load_network('timm:resnet18')
+
+
+def test_configs_that_are_none(tmp_path):
+    (tmp_path / 'bare.py').write_text('a = 1')
+    with pytest.raises(ValueError, match=r'bare\.py: has no model\.backbone'):
+        load_network(str(tmp_path / 'bare.py'))
+    (tmp_path / 'wrong.py').write_text("model = dict(type='RetinaNet', backbone=dict(type='NoNet'))")
+    with pytest.raises(ValueError, match=r'wrong\.py: cannot be built'):
+        load_network(str(tmp_path / 'wrong.py'))
+
+
+def test_weights_of_the_whole_or_of_the_backbone(tmp_path):
+    config = 'mmpretrain::resnet/resnet18_8xb32_in1k.py'
+    source = load_network(config)
+    whole = source.model.state_dict()
+    torch.save({'state_dict': whole, 'meta': {'dataset_meta': {'classes': ['a', 'b']}}}, tmp_path / 'whole.pth')
+    torch.save(source.backbone.state_dict(), tmp_path / 'backbone.pth')
+    network = load_network(config, tmp_path / 'whole.pth', 'mine')
+    assert (network.name, network.title, network.classes) == ('mine', 'mine', ('a', 'b'))
+    for name, value in network.model.state_dict().items():
+        assert torch.equal(value, whole[name])
+    for other in (load_network(config, tmp_path / 'backbone.pth'),):
+        assert torch.equal(other.backbone.conv1.weight, source.backbone.conv1.weight)
+        assert not torch.equal(other.model.head.fc.weight, source.model.head.fc.weight)
+    # A classifier's checkpoint in a bare backbone.
+    tied = load_network('tiedresnet50-s')
+    torch.save({f'backbone.{k}': v for k, v in tied.model.state_dict().items()}, tmp_path / 'tied.pth')
+    loaded = load_network('tiedresnet50-s', tmp_path / 'tied.pth')
+    assert torch.equal(loaded.model.stem[0].conv.weight, tied.model.stem[0].conv.weight)
+    vgg = torchvision.models.vgg11()
+    torch.save(vgg.state_dict(), tmp_path / 'vgg.pth')
+    assert torch.equal(load_network('torchvision:vgg11', tmp_path / 'vgg.pth').model.classifier[0].weight,
+                       vgg.classifier[0].weight)  # fmt: skip
+    with pytest.raises(ValueError, match=r'vgg\.pth: holds none of the tensors of ImageClassifier'):
+        load_network(config, tmp_path / 'vgg.pth')
+    with pytest.raises(ValueError, match='no such checkpoint'):
+        load_network(config, tmp_path / 'absent.pth')
+    (tmp_path / 'text.pth').write_text('no')
+    with pytest.raises(ValueError, match='not a checkpoint'):
+        load_network(config, tmp_path / 'text.pth')
+
+
+@pytest.mark.parametrize(
+    ('source', 'preprocessor'),
+    [
+        ('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py', DetDataPreprocessor),
+        ('mmdet::retinanet/retinanet_r50-caffe_fpn_1x_coco.py', DetDataPreprocessor),
+        ('mmpretrain::resnet/resnet18_8xb32_in1k.py', ClsDataPreprocessor),
+    ],
+)
+def test_input_is_that_of_the_model(source, preprocessor):
+    """OpenMMLab reads images in blue, green, red."""
+    network = load_network(source)
+    assert network.bgr == ('caffe' in source)
+    rgb = torch.randint(0, 256, (1, 3, 32, 32), dtype=torch.uint8)
+    if preprocessor is DetDataPreprocessor:
+        data = dict(inputs=[rgb[0].flip(0)], data_samples=None)
+        theirs = network.model.data_preprocessor(data)['inputs']
+    else:
+        settings = dict(network.config.data_preprocessor)
+        settings.pop('num_classes')
+        theirs = preprocessor(**settings)(dict(inputs=rgb.flip(1), data_samples=None))['inputs']
+    torch.testing.assert_close(network.normalise(rgb), theirs)
+
+
+def test_layers():
+    network = load_network('torchvision:resnet18')
+    every = convolutions(network)
+    chosen = choose_layers(network)
+    assert (len(chosen), chosen[0], chosen[-1]) == (8, every[0], every[-1])
+    assert choose_layers(network, ['layer[12].0.conv?']) == [f'layer{i}.0.conv{k}' for i in (1, 2) for k in (1, 2)]
+    assert choose_layers(network, ['*']) == every
+    assert choose_layers(network, ['layer4', 'layer?.0', 'conv1']) == [
+        *('conv1', 'layer1.0', 'layer2.0', 'layer3.0', 'layer4.0', 'layer4'),
+    ]
+    with pytest.raises(ValueError, match=r"resnet18: no layer is named 'layer9'; its convolutions are conv1,"):
+        choose_layers(network, ['conv1', 'layer9'])
+
+
+def test_depth():
+    order = ['a', 'b.c', 'b.d', 'e']
+    np.testing.assert_allclose([depth(name, order) for name in ('a', 'b', 'b.c', 'e')], [0, 2 / 3, 1 / 3, 1])
+    assert depth('norm', order) == 0
+    assert depth('a', ['a']) == 0
