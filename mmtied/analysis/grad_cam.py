@@ -113,13 +113,7 @@ def explain_detector(
     network: Network, picture: Image.Image, target: str, category: int | None, layer: str | None
 ) -> Panel:
     """Explain the detections of a class, or the best one."""
-    from mmdet.utils import get_test_pipeline_cfg
-
-    pipeline = get_test_pipeline_cfg(network.config.copy())
-    pipeline[0].type = 'mmdet.LoadImageFromNDArray'
-    with DefaultScope.overwrite_default_scope('mmdet'):
-        data = Compose(pipeline)(dict(img=np.asarray(picture)[..., ::-1], img_id=0))
-    data = network.model.data_preprocessor(pseudo_collate([data]), False)
+    data = detector_input(network, picture)
     x, samples = data['inputs'].requires_grad_(), data['data_samples']
     outputs = DetectorOutputs(network.model, samples)
     (found,), layer = last_map(network, layer, lambda: outputs(x))
@@ -142,6 +136,17 @@ def explain_detector(
     cam = np.asarray(Image.fromarray(cam[:height, :width]).resize(picture.size, Image.Resampling.BILINEAR))
     corners = (box.cpu() / box.new_tensor(samples[0].scale_factor).repeat(2).cpu()).tolist()
     return Panel(picture, cam, caption(network, int(label), score), tuple(corners) if target == 'box' else None)
+
+
+def detector_input(network: Network, picture: Image.Image) -> dict:
+    """Return what the detector's test pipeline and preprocessor make of a picture: ``inputs`` and ``data_samples``."""
+    from mmdet.utils import get_test_pipeline_cfg
+
+    pipeline = get_test_pipeline_cfg(network.config.copy())
+    pipeline[0].type = 'mmdet.LoadImageFromNDArray'
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        data = Compose(pipeline)(dict(img=np.asarray(picture)[..., ::-1], img_id=0))
+    return network.model.data_preprocessor(pseudo_collate([data]), False)
 
 
 class Attached(TorchFunctionMode):

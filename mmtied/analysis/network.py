@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ..models.pretrained import checkpoint_tensors, matching, report_matches
 from ..safe_loading import read_checkpoint
 from ..zoo import read_config
+from .device import check_device
 
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 SPREAD = 8  # layers
@@ -78,8 +79,10 @@ def load_network(
         device: Defaults to 'cpu'.
 
     Raises:
-        ValueError: If the network is unknown or cannot be built, or the checkpoint holds none of its tensors.
+        ValueError: If the network is unknown or cannot be built, or the checkpoint holds none of its tensors, or there
+            is no such device.
     """
+    check_device(device)
     library, _, model_name = source.partition(':')
     if library == 'torchvision':
         model = backbone = torchvision_model(model_name)

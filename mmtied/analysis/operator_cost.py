@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ..layers import TiedConv2d
+from .device import check_device
 from .timing import milliseconds, run_once
 
 CHANNELS, SIZE = 2048, 56  # of the published feature map
@@ -113,8 +113,7 @@ def operator_costs(
     wrong = [b for b in blocks if b < 1 or channels % b]
     if wrong or 1 not in blocks:
         raise ValueError(f'blocks={list(blocks)} must have 1, and divide the {channels} channels')
-    if torch.device(device).type == 'cuda' and not torch.cuda.is_available():
-        raise ValueError(f'device={device!r}: torch sees no CUDA device here')
+    check_device(device)
     operators = make_operators(channels, filters, kernel, sorted(set(blocks)), device)
     x = torch.randn(batch, channels, size, size, device=device)
     times: dict[tuple[int, str], list[float]] = {}
@@ -126,17 +125,17 @@ def operator_costs(
                     backward = direction != 'forward'
                     x.requires_grad_(backward)
                     with torch.set_grad_enabled(backward):
-                        if turn >= 0:
-                            times.setdefault((i, direction), []).append(milliseconds(operator.run, x, backward))
-                        else:
+                        if turn == -1:  # the kernels are loaded by now
                             memory[i, direction] = peak_memory(operator.run, x, backward)
+                        else:
+                            times.setdefault((i, direction), []).append(milliseconds(operator.run, x, backward))
                     x.grad = operator.layer.weight.grad = None
                 bar.update()
     macs = batch * size**2 * channels * filters * kernel**2
     return [
         OperatorCost(
             *(operator.name, operator.blocks, direction, filters * operator.blocks, operator.layer.weight.numel()),
-            *(macs / 1e9, statistics.median(times[i, direction]), memory[i, direction]),
+            *(macs / 1e9, statistics.median(times[i, direction][WARM_UP - 1 :]), memory[i, direction]),
         )
         for direction in PASSES
         for i, operator in enumerate(operators)
@@ -154,7 +153,6 @@ def peak_memory(run: Callable[[Tensor], Tensor], x: Tensor, backward: bool) -> f
         before = torch.cuda.memory_allocated(x.device)
         run_once(run, x, backward)
         return (torch.cuda.max_memory_allocated(x.device) - before) / MB
-    gc.collect()
     try:
         ctypes.CDLL(None).malloc_trim(0)  # else what was freed before could be taken again unseen
         Path('/proc/self/clear_refs').write_text('5')  # the highest is now the present

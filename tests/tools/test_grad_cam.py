@@ -1,0 +1,77 @@
+"""The command that shows where networks look: its picture and page, and what it says of bad input."""
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+TOOL = 'grad_cam.py'
+
+
+@pytest.fixture
+def images(tmp_path):
+    rng = np.random.default_rng(0)
+    folder = tmp_path / 'images'
+    folder.mkdir()
+    for i in range(3):
+        Image.fromarray(rng.integers(0, 256, (90, 120, 3), dtype=np.uint8)).save(folder / f'{i}.png')
+    return folder
+
+
+def test_classifiers_and_a_detector(run_tool, images, tmp_path):
+    networks = 'torchvision:resnet18', 'tiedresnet50-4s18w_8xb32_in1k', 'mask-rcnn_tiedr26-mini_fpn_8e_shapes'
+    status, output, errors = run_tool(
+        TOOL,
+        *networks,
+        '--image-dir',
+        images,
+        '--images',
+        2,
+        '--size',
+        64,
+        '--target',
+        'box',
+        '--out-dir',
+        tmp_path / 'out',
+    )
+    assert status == 0, errors
+    assert {path.name for path in (tmp_path / 'out').iterdir()} == {'grad_cam.png', 'grad_cam.html'}
+    picture = cv2.imread(str(tmp_path / 'out/grad_cam.png'))
+    assert picture.shape[1] == round(2.7 * 4 * 150)
+    assert (np.ptp(picture, axis=2) > 60).mean() > 0.1  # colours
+    page = (tmp_path / 'out/grad_cam.html').read_text()
+    assert page.count('data:image/jpeg') == 2 * 4
+    assert 'tiedresnet50-4s18w_8xb32_in1k (random weights)' in page
+    assert 'grad_cam.html' in output
+
+
+def test_real_photos(run_tool, real_data, tmp_path):
+    status, _, errors = run_tool(
+        TOOL, 'torchvision:resnet18', '--image-dir', real_data('balloon/val'), '--images', 2, '--out-dir', tmp_path
+    )
+    assert status == 0, errors
+    assert cv2.imread(str(tmp_path / 'grad_cam.png')).std() > 20
+
+
+BAD = [
+    (['--category', 'balloons'], "error: torchvision:resnet18: has no class 'balloons'; its classes are tench"),
+    (['--layer', 'layer9'], "error: torchvision:resnet18: no layer is named 'layer9'; there are conv1"),
+    (['--image-dir', 'empty'], 'error: empty: holds no image'),
+    (['--image-dir', 'broken'], 'error: broken/a.jpg: not a readable image'),
+    (['--images', '0'], '--images: 0 must be at least 1'),
+    (['tiedresnet50'], 'error: tiedresnet50: is a backbone alone'),
+]
+
+
+@pytest.mark.parametrize(('arguments', 'message'), BAD, ids=[message for _, message in BAD])
+def test_bad_input_is_one_sentence(run_tool, images, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'empty').mkdir()
+    (tmp_path / 'broken').mkdir()
+    (tmp_path / 'broken/a.jpg').write_text('no image')
+    options = ['--out-dir', 'out', '--size', 64, *(['--image-dir', 'images'] if '--image-dir' not in arguments else [])]
+    status, _, errors = run_tool(TOOL, 'torchvision:resnet18', *arguments, *options)
+    assert status == 2
+    assert message in errors
+    assert 'Traceback' not in errors
+    assert not (tmp_path / 'out').exists()
