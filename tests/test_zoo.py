@@ -43,3 +43,17 @@ def test_the_page_in_the_docs_is_made_by_the_code(monkeypatch):
     assert (ROOT / 'docs/zoo.md').read_text(encoding='utf-8') == page
     for name in config_files():
         assert f'| [{name}](' in page
+
+
+@pytest.mark.slow
+def test_figure_shows_the_published_numbers(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / 'tools')
+    figure = runpy.run_path(str(ROOT / 'tools/zoo.py'))['draw_published'](ROOT)
+    shown = {
+        (axes.get_title(), text.get_text()): tuple(line.get_xydata()[0])
+        for axes in figure.axes
+        for text, line in zip(axes.texts, axes.lines)
+    }
+    assert len(shown) == 6 + 3 + 2 * 11
+    assert shown['RetinaNet, 2x: published box AP', 'tiedr50-4s32w'] == pytest.approx((20.0, 38.6), abs=0.1)
+    assert shown['Mask R-CNN, 2x: published mask AP', 'x101-32x8d'] == pytest.approx((86.7, 38.3), abs=0.1)

@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""List all configs in Markdown: the backbone's parameters, the published result, and the command that trains them."""
+"""List all configs in Markdown: the backbone's parameters, the published result, and the command that trains them.
+
+Also draw the published AP on COCO over the backbone's parameters (Fig. 6).
+"""
 
 import argparse
 import json
@@ -8,11 +11,13 @@ from functools import cache
 from pathlib import Path
 
 import yaml
+from matplotlib.figure import Figure
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
 from tqdm import tqdm
 
+from mmtied.figure_file import save_figure
 from mmtied.files import written_aside
 from mmtied.zoo import zoo_root
 
@@ -32,8 +37,9 @@ given a classifier's checkpoint, as published, by `--backbone-checkpoint` ([trai
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--out', type=Path, help='file to write; default: print')
+    parser.add_argument('--figure', type=Path, help='picture to draw instead, png or pdf')
     return parser.parse_args()
 
 
@@ -44,12 +50,17 @@ def parameters(scope: str, backbone: str) -> float:
     return sum(p.numel() for p in MODELS.build(json.loads(backbone)).parameters()) / 1e6
 
 
-def row(model: dict, root: Path) -> str:
-    """Return a model of a metafile as a row."""
+def size_and_metrics(model: dict, root: Path) -> tuple[float, dict[str, float]]:
+    """Return the millions of parameters of a metafile's model, and its published results by name."""
     config = Config.fromfile(root / model['Config'])
     backbone = {key: value for key, value in config.model.backbone.to_dict().items() if key != 'init_cfg'}
-    size = parameters(config.default_scope, json.dumps(backbone))
     metrics = {name: value for result in model.get('Results', []) for name, value in result['Metrics'].items()}
+    return parameters(config.default_scope, json.dumps(backbone)), metrics
+
+
+def row(model: dict, root: Path) -> str:
+    """Return a model of a metafile as a row."""
+    size, metrics = size_and_metrics(model, root)
     published = ', '.join(f'{name} {value}' for name, value in metrics.items()) or '-'
     if 'Remark' in model.get('Metadata', {}):
         published += f' ({model["Metadata"]["Remark"]})'
@@ -69,9 +80,41 @@ def page(root: Path) -> str:
     return '\n'.join(lines)
 
 
+PANELS = [
+    ('RetinaNet, 2x', 'retinanet', '_2x_coco', 'box AP'),
+    ('Cascade R-CNN, 20e', 'cascade_rcnn', '_20e_coco', 'box AP'),
+    ('Mask R-CNN, 2x', 'mask_rcnn', '_2x_coco', 'box AP'),
+    ('Mask R-CNN, 2x', 'mask_rcnn', '_2x_coco', 'mask AP'),
+]
+
+
+def draw_published(root: Path) -> Figure:
+    """Draw the published AP over the parameters of the backbone, ordinary ones beside tied ones."""
+    figure = Figure(figsize=(16, 4), layout='constrained')
+    for axes, (title, folder, end, metric) in zip(figure.subplots(1, len(PANELS)), PANELS):
+        models = yaml.safe_load((root / 'configs' / folder / 'metafile.yml').read_text())['Models']
+        for model in (model for model in models if model['Name'].endswith(end)):
+            size, metrics = size_and_metrics(model, root)
+            backbone = model['Name'].split('_')[1]
+            tied = backbone.startswith('tied')
+            colour, marker = ('#1f6fb4', 'o') if tied else ('#d1495b', 's')
+            axes.plot(size, metrics[metric], marker, color=colour, label='tied' if tied else 'ordinary')
+            axes.annotate(backbone, (size, metrics[metric]), (4, 4), textcoords='offset points', fontsize=7)
+        axes.set_title(f'{title}: published {metric}', fontsize=10)
+        axes.set_xlabel('parameters of the backbone, M', fontsize=9)
+        axes.margins(0.28, 0.1)
+        axes.grid(color='#e3e6ea')
+    handles = dict(zip(*reversed(axes.get_legend_handles_labels())))
+    figure.legend(handles.values(), handles, frameon=False, fontsize=9, loc='outside upper center', ncols=2)
+    return figure
+
+
 def main() -> None:
     args = parse_args()
     MMLogger.get_instance('zoo', log_level=logging.WARNING)
+    if args.figure is not None:
+        print('wrote', save_figure(draw_published(zoo_root()), args.figure))
+        return
     text = page(zoo_root())
     if args.out is None:
         print(text)
