@@ -3,8 +3,12 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 DEMO := work_dirs/demo
 DEMO_CONFIG := configs/occluded_shapes/mask-rcnn_tiedr26-mini_fpn_8e_shapes.py
+FIGURES := work_dirs/figures
+PAIR := r26 tiedr26
+PAIR_CONFIGS := $(PAIR:%=configs/occluded_shapes/mask-rcnn_%-mini_fpn_8e_shapes.py)
+PAIR_OPTIONS := --checkpoints $(PAIR:%=$(FIGURES)/%/epoch_8.pth) --names ResNet-26-mini TiedResNet-26-mini
 
-.PHONY: help env check demo test fast lint format lock clean
+.PHONY: help env check demo figures test fast lint format lock clean
 
 help:  ## show the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +31,26 @@ demo: env  ## make occluded scenes, train a small tied Mask R-CNN, evaluate it b
 	@echo "Next, with COCO in data/coco, on a GPU:"
 	@echo "  $(RUN) tools/train.py configs/mask_rcnn/mask-rcnn_tiedr50-4s32w_fpn_2x_coco.py --auto-scale-lr"
 
+figures: env  ## make the pictures of docs/figures.md: train a tied network and its baseline, run every analysis
+	$(RUN) tools/occluded_scenes.py $(FIGURES)/data
+	for name in $(PAIR); do \
+		export MMTIED_SHAPES=$(FIGURES)/data config=configs/occluded_shapes/mask-rcnn_$$name-mini_fpn_8e_shapes.py && \
+		$(RUN) tools/train.py $$config --work-dir $(FIGURES)/$$name && \
+		$(RUN) tools/test.py $$config $(FIGURES)/$$name/epoch_8.pth --work-dir $(FIGURES)/$$name/test \
+			--cfg-options test_evaluator.outfile_prefix=$(FIGURES)/$$name || exit; \
+	done
+	$(RUN) tools/filter_similarity.py $(PAIR_CONFIGS) $(PAIR_OPTIONS) --image-dir $(FIGURES)/data/val \
+		--layers 'layer?.1.exit.conv' --images 32 --filters 32 --size 160 --out-dir $(FIGURES)/similarity
+	$(RUN) tools/operator_cost.py --scale .25 --out-dir $(FIGURES)/operator_cost
+	$(RUN) tools/zoo.py --figure $(FIGURES)/zoo.png
+	$(RUN) tools/occlusion_eval.py $(FIGURES)/data/instances_val.json $(PAIR:%=$(FIGURES)/%.bbox.json) \
+		--names ResNet-26-mini TiedResNet-26-mini --bootstrap 200 --random-subsets 200 --out-dir $(FIGURES)/occlusion
+	$(RUN) tools/samples.py $(FIGURES)/data/instances_val.json $(PAIR:%=$(FIGURES)/%.bbox.json) \
+		--names ResNet-26-mini TiedResNet-26-mini --image-dir $(FIGURES)/data/val --images 3 --out $(FIGURES)/samples.png
+	$(RUN) tools/grad_cam.py $(PAIR_CONFIGS) $(PAIR_OPTIONS) --image-dir $(FIGURES)/data/val --images 4 \
+		--target box --layer layer3 --out-dir $(FIGURES)/grad_cam
+	$(RUN) tools/probe_similarity.py --out-dir $(FIGURES)/probe
+
 test: env lint  ## lint and run all tests
 	$(RUN) -m pytest
 
@@ -44,6 +68,6 @@ format: env  ## format with ruff
 lock:  ## compile requirements/lock.txt anew (needs uv)
 	requirements/compile.sh
 
-clean:  ## remove the demo's files and tools' caches; your runs and the cached environment stay
-	rm -rf $(DEMO) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+clean:  ## remove the demo's and figures' files and tools' caches; your runs and the cached environment stay
+	rm -rf $(DEMO) $(FIGURES) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	@[ ! -L .venv ] || rm .venv

@@ -53,11 +53,12 @@ setup(
     python_requires='>=3.10',
     packages=find_packages(include=['mmtied', 'mmtied.*']),
     cmdclass={'build_py': BuildWithConfigs},
-    package_data={'mmtied.evaluation': ['report.html.j2']},
+    package_data={'mmtied.evaluation': ['report.html.j2'], 'mmtied.analysis': ['grad_cam.html.j2']},
     install_requires=['numpy', 'pycocotools', 'hotcoco>=1.3', 'msgspec', 'matplotlib', 'plotly>=6', 'jinja2', 'tqdm'],
     extras_require={
         'openmmlab': [*OPENMMLAB, *BUILD_TOOLS],
         'onedl': [*ONEDL, *BUILD_TOOLS],
+        'analysis': ['torchvision', 'grad-cam', 'scikit-learn'],
         'dev': ['pytest', 'hypothesis', 'pandas', 'playwright', 'timm', 'ruff', 'pre-commit'],
     },
     classifiers=[

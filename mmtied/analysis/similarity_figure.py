@@ -65,6 +65,7 @@ def draw_histograms(results: Sequence[FilterSimilarity]) -> Figure:
     for axes in grid[:, :-1].flat:
         axes.set_xlabel('cosine similarity', fontsize=8)
     for axes in grid.flat:
+        axes.tick_params(labelsize=7)
         axes.spines[['top', 'right']].set_visible(False)
     return figure
 
