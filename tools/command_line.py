@@ -1,4 +1,4 @@
-"""What the commands share: mmdet's command line, the config that it makes, and networks by name."""
+"""What training and testing share: mmdet's command line, and the config that it makes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from pathlib import Path
 import torch
 import torch.distributed
 from mmengine.config import Config, DictAction
-
-from mmtied.analysis.network import Network, load_network
 
 
 def config_parser(description: str) -> argparse.ArgumentParser:
@@ -53,31 +51,6 @@ def load_config(args: argparse.Namespace, adapt: Callable[[Config], None] | None
     elif config.get('work_dir') is None:
         config.work_dir = str(Path('work_dirs') / Path(args.config).stem)
     return config
-
-
-def add_networks(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that name networks, for :func:`load_networks`."""
-    parser.add_argument('networks', nargs='+', metavar='network', help='config or name')
-    parser.add_argument(
-        '--checkpoints', nargs='+', metavar='PATH', help='one for each network, none for random weights (default)'
-    )
-    parser.add_argument('--names', nargs='+', help="of the networks, for captions (default: the networks' own)")
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
-
-
-def load_networks(args: argparse.Namespace) -> list[Network]:
-    """Return the networks of the command line.
-
-    Raises:
-        ValueError: If one cannot be built or loaded, or checkpoints or names are not as many as networks.
-    """
-    for option in ('checkpoints', 'names'):
-        given = getattr(args, option)
-        if given and len(given) != len(args.networks):
-            raise ValueError(f'--{option}: {len(given)} for {len(args.networks)} networks: {" ".join(args.networks)}')
-    checkpoints = [None if path == 'none' else path for path in args.checkpoints or ['none'] * len(args.networks)]
-    names = args.names or [None] * len(args.networks)
-    return [load_network(*of_one, args.device) for of_one in zip(args.networks, checkpoints, names)]
 
 
 def join_processes_on_cpu(config: Config) -> None:

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 import torch
-from command_line import add_networks, load_networks
 from mmengine.logging import MMLogger
+from network_arguments import add_networks, load_networks
 
 from mmtied.analysis.image_folder import image_files, read_pixels
 from mmtied.analysis.network import choose_layers

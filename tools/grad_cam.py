@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 import torch
-from command_line import add_networks, load_networks
 from mmengine.logging import MMLogger
+from network_arguments import add_networks, load_networks
 from tqdm import tqdm
 
 from mmtied.analysis.grad_cam import TARGETS, class_index, explain
