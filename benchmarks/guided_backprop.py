@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Time guided patterns of a layer's filters beside the guided back-propagation of pytorch-grad-cam.
 
-The library takes one image and one filter at a time, with a pass forward for each. The floor is the layer's share of multiply-adds: a pass backward to the image costs as many as the pass forward to the
-layer, so that floor_ratio is what the pass backward alone of every filter and image would take at the forward's speed.
+The library takes one image and one filter at a time, with a pass forward for each. The floor is what arithmetic alone
+would take: a pass backward to the image has as many multiply-adds as one forward to the layer, which is timed beside.
 """
 
 from __future__ import annotations
