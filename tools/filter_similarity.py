@@ -8,10 +8,10 @@ their guided back-propagation patterns, averaged over the images, and of their w
 
 import argparse
 import logging
-import sys
 from pathlib import Path
 
 import torch
+from command import at_least, run
 from mmengine.logging import MMLogger
 from network_arguments import add_networks, load_networks
 
@@ -32,17 +32,15 @@ def parse_args() -> argparse.Namespace:
         metavar='PATTERN',
         help="names in the backbone, with *, such as 'layer?.*.conv3' (default: 8 convolutions, evenly spread)",
     )
-    parser.add_argument('--images', type=int, default=100, help='how many, drawn at random (default: 100)')
-    parser.add_argument('--filters', type=int, default=64, help='of a layer, drawn at random (default: 64)')
-    parser.add_argument('--size', type=int, default=224, help='pixels of the square cut out of an image (default: 224)')
-    parser.add_argument('--batch-size', type=int, default=8, help='images of a pass (default: 8)')
+    parser.add_argument('--images', type=at_least(1), default=100, help='how many, drawn at random (default: 100)')
+    parser.add_argument('--filters', type=at_least(2), default=64, help='of a layer, drawn at random (default: 64)')
+    parser.add_argument(
+        '--size', type=at_least(1), default=224, help='pixels of the square cut out of an image (default: 224)'
+    )
+    parser.add_argument('--batch-size', type=at_least(1), default=8, help='images of a pass (default: 8)')
     parser.add_argument('--seed', type=int, default=0, help='of all that is drawn (default: 0)')
     parser.add_argument('--out-dir', type=Path, required=True, help='folder for the pictures, csv and json')
-    args = parser.parse_args()
-    for name, least in (('images', 1), ('filters', 2), ('size', 1), ('batch_size', 1)):
-        if getattr(args, name) < least:
-            parser.error(f'--{name.replace("_", "-")}: {getattr(args, name)} must be at least {least}')
-    return args
+    return parser.parse_args()
 
 
 def main() -> None:
@@ -65,8 +63,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(2)
+    run(main)

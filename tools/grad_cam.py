@@ -7,10 +7,10 @@ timm:resnet50. The map is that of the backbone's last convolutional output, for 
 
 import argparse
 import logging
-import sys
 from pathlib import Path
 
 import torch
+from command import at_least, run
 from mmengine.logging import MMLogger
 from network_arguments import add_networks, load_networks
 from tqdm import tqdm
@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_networks(parser)
     parser.add_argument('--image-dir', type=Path, required=True, help='folder of images')
-    parser.add_argument('--images', type=int, default=8, help='how many at most, drawn at random (default: 8)')
+    parser.add_argument('--images', type=at_least(1), default=8, help='how many at most, drawn at random (default: 8)')
     parser.add_argument(
         '--target',
         choices=TARGETS,
@@ -35,14 +35,10 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--category', help='class to look for, name or index (default: what each network finds best)')
     parser.add_argument('--layer', help='of the backbones (default: the last that returns maps, layer4 of a ResNet)')
-    parser.add_argument('--size', type=int, default=224, help='pixels that a classifier sees (default: 224)')
+    parser.add_argument('--size', type=at_least(1), default=224, help='pixels that a classifier sees (default: 224)')
     parser.add_argument('--seed', type=int, default=0, help='of the draw (default: 0)')
     parser.add_argument('--out-dir', type=Path, required=True, help='folder for grad_cam.png and grad_cam.html')
-    args = parser.parse_args()
-    for name in ('images', 'size'):
-        if getattr(args, name) < 1:
-            parser.error(f'--{name}: {getattr(args, name)} must be at least 1')
-    return args
+    return parser.parse_args()
 
 
 def main() -> None:
@@ -68,8 +64,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(2)
+    run(main)

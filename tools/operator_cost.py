@@ -7,11 +7,11 @@ The published feature map is 56x56x2048; --scale .25 takes 512 channels, and a 1
 import argparse
 import csv
 import io
-import sys
 from dataclasses import asdict, fields
 from pathlib import Path
 
 import torch
+from command import run
 
 from mmtied.analysis.operator_cost import BLOCKS, CHANNELS, SIZE, OperatorCost, operator_costs
 from mmtied.analysis.operator_cost_figure import draw_costs
@@ -80,8 +80,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(2)
+    run(main)

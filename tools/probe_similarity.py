@@ -7,11 +7,11 @@ pixels, enlarged to 32x32, of which every third is left for testing. Nothing is 
 
 import argparse
 import logging
-import sys
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from command import at_least, run
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -29,16 +29,14 @@ LAYERS = ['layer?.1.exit.conv']
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--epochs', type=int, default=8, help='of training (default: 8)')
-    parser.add_argument('--images', type=int, default=100, help='test images to average patterns over (default: 100)')
-    parser.add_argument('--filters', type=int, default=64, help='of a layer, drawn at random (default: 64)')
+    parser.add_argument('--epochs', type=at_least(1), default=8, help='of training (default: 8)')
+    parser.add_argument(
+        '--images', type=at_least(1), default=100, help='test images to average patterns over (default: 100)'
+    )
+    parser.add_argument('--filters', type=at_least(2), default=64, help='of a layer, drawn at random (default: 64)')
     parser.add_argument('--seed', type=int, default=0, help='of weights, order and draw (default: 0)')
     parser.add_argument('--out-dir', type=Path, required=True, help='folder for the pictures, csv and json')
-    args = parser.parse_args()
-    for name, least in (('epochs', 1), ('images', 1), ('filters', 2)):
-        if getattr(args, name) < least:
-            parser.error(f'--{name}: {getattr(args, name)} must be at least {least}')
-    return args
+    return parser.parse_args()
 
 
 class Classifier(nn.Module):
@@ -113,8 +111,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(2)
+    run(main)

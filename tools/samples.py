@@ -6,8 +6,9 @@ another detection finds (IoU of .5 or more).
 """
 
 import argparse
-import sys
 from pathlib import Path
+
+from command import at_least, run
 
 from mmtied.evaluation import compare_occlusion, evaluate_occlusion
 from mmtied.evaluation.samples import choose_samples, save_samples
@@ -22,7 +23,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--image-dir', type=Path, required=True, help='folder of the images')
     parser.add_argument('--out', type=Path, required=True, help='picture to write, png or pdf')
     parser.add_argument('--names', nargs='+', help='names of the models (default: those of the files)')
-    parser.add_argument('--images', type=int, default=6, help='how many (default: 6)')
+    parser.add_argument('--images', type=at_least(1), default=6, help='how many (default: 6)')
     parser.add_argument('--score-thr', type=float, default=0.05, help='least score of what is shown (default: .05)')
     parser.add_argument('--iou-type', choices=['bbox', 'segm'], help='default: segm for masks without boxes, else bbox')
     parser.add_argument(
@@ -54,8 +55,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(2)
+    run(main)

@@ -4,22 +4,10 @@ import csv
 import json
 
 import cv2
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 TOOL = 'filter_similarity.py'
-
-
-@pytest.fixture
-def images(tmp_path):
-    rng = np.random.default_rng(0)
-    folder = tmp_path / 'images'
-    folder.mkdir()
-    for i in range(3):
-        Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(folder / f'{i}.png')
-    return folder
 
 
 def test_two_networks(run_tool, images, tmp_path):
@@ -73,8 +61,8 @@ BAD = [
     (['--checkpoints', 'a', 'b'], 'error: --checkpoints: 2 for 1 networks: torchvision:resnet18'),
     (['--names', 'a', 'b'], 'error: --names: 2 for 1 networks'),
     (['--checkpoints', 'absent.pth'], 'error: absent.pth: no such checkpoint'),
-    (['--filters', '1'], '--filters: 1 must be at least 2'),
-    (['--batch-size', '0'], '--batch-size: 0 must be at least 1'),
+    (['--filters', '1'], '--filters: 1 must be a whole number of at least 2'),
+    (['--batch-size', '0'], '--batch-size: 0 must be a whole number of at least 1'),
     (
         ['--layers', 'fc', '--image-dir', 'images'],
         'resnet18: layer fc: returns (1, 1000) and not a map',

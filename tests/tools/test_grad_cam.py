@@ -3,19 +3,8 @@
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
 
 TOOL = 'grad_cam.py'
-
-
-@pytest.fixture
-def images(tmp_path):
-    rng = np.random.default_rng(0)
-    folder = tmp_path / 'images'
-    folder.mkdir()
-    for i in range(3):
-        Image.fromarray(rng.integers(0, 256, (90, 120, 3), dtype=np.uint8)).save(folder / f'{i}.png')
-    return folder
 
 
 def test_classifiers_and_a_detector(run_tool, images, tmp_path):
@@ -58,7 +47,7 @@ BAD = [
     (['--layer', 'layer9'], "error: torchvision:resnet18: no layer is named 'layer9'; there are conv1"),
     (['--image-dir', 'empty'], 'error: empty: holds no image'),
     (['--image-dir', 'broken'], 'error: broken/a.jpg: not a readable image'),
-    (['--images', '0'], '--images: 0 must be at least 1'),
+    (['--images', '0'], '--images: 0 must be a whole number of at least 1'),
     (['tiedresnet50'], 'error: tiedresnet50: is a backbone alone'),
 ]
 

@@ -21,4 +21,4 @@ def test_probe(run_tool, tmp_path):
 
 def test_bad_input(run_tool, tmp_path):
     status, _, errors = run_tool(TOOL, '--epochs', 0, '--out-dir', tmp_path / 'out')
-    assert status == 2 and '--epochs: 0 must be at least 1' in errors
+    assert status == 2 and '--epochs: 0 must be a whole number of at least 1' in errors

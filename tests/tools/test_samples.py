@@ -52,7 +52,7 @@ def test_bad_input_is_one_sentence(run_tool, scenes):
         ((truth, found, found, *picture, *images), 'given twice'),
         ((truth, found, found, found, *picture, *images), 'found 3'),
         ((truth, found, *picture, *images, '--names', 'a', 'b'), '--names: 2 names for 1 files'),
-        ((truth, found, *picture, *images, '--images', '0'), '0 images cannot be shown'),
+        ((truth, found, *picture, *images, '--images', '0'), '--images: 0 must be a whole number'),
         ((truth, found, *picture, *images, '--score-thr', '2'), 'score_thr'),
     ):
         status, _, errors = run_tool(TOOL, *arguments)

@@ -1,0 +1,18 @@
+"""Fixtures of the commands' tests."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def images(tmp_path) -> Path:
+    """A folder of three images of noise."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / 'images'
+    folder.mkdir()
+    for i in range(3):
+        Image.fromarray(rng.integers(0, 256, (90, 120, 3), dtype=np.uint8)).save(folder / f'{i}.png')
+    return folder
