@@ -9,9 +9,14 @@ from matplotlib.figure import Figure
 from .files import written_aside
 
 
+def readable(text: str) -> str:
+    """Return a text with question marks for what no character is, as in file names of another encoding."""
+    return text.encode('utf-8', 'replace').decode()
+
+
 def plain(text: str) -> str:
     """Return a text that matplotlib shows as it is: no formula between dollars, no underscore that hides it."""
-    text = text.replace('$', r'\$')
+    text = readable(text).replace('$', r'\$')
     return f' {text}' if text.startswith('_') else text
 
 

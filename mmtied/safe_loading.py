@@ -7,6 +7,7 @@ and loading stays safe for everything else.
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -50,15 +51,25 @@ def allow_runner_checkpoints() -> None:
 def read_checkpoint(path: str | Path) -> Any:
     """Return what a checkpoint holds, on the CPU; only data is loaded, never code.
 
+    Args:
+        path: What ``torch.save`` wrote, or a ``.safetensors`` file.
+
     Raises:
         ValueError: If it is not there, is no checkpoint, or holds more than tensors and plain values.
     """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f'{path}: no such checkpoint')
     try:
-        return torch.load(path, map_location='cpu', weights_only=True)
-    except FileNotFoundError as error:
-        raise ValueError(f'{path}: no such checkpoint') from error
+        if path.suffix == '.safetensors':
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        # The command line, which the training scripts of torchvision and timm save, only holds values.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(path, map_location='cpu', weights_only=True)
     except UnpicklingError as error:  # Its text advises to load unsafely.
         raise ValueError(f'{path}: not a checkpoint, or one that holds more than tensors and plain values') from error
-    except (OSError, ValueError, RuntimeError, EOFError) as error:
-        reason = str(error).partition('\n')[0] or type(error).__name__
-        raise ValueError(f'{path}: not a checkpoint: {reason}') from error
+    except Exception as error:  # Files that are none fail in many ways.
+        reason = str(error).partition('\n')[0]
+        raise ValueError(f'{path}: not a checkpoint: {type(error).__name__}: {reason}') from error

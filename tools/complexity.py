@@ -9,6 +9,7 @@ import logging
 import sys
 from pathlib import Path
 
+from command import run
 from mmengine.logging import MMLogger
 
 from mmtied.analysis.complexity_table import TABLES, complexity_rows, to_csv, to_markdown, variants_markdown
@@ -48,4 +49,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run(main)

@@ -11,12 +11,12 @@ import logging
 from pathlib import Path
 
 import torch
-from command import at_least, run
+from command import at_least, new_folder, run
 from mmengine.logging import MMLogger
 from network_arguments import add_networks, load_networks
 
 from mmtied.analysis.image_folder import image_files, read_pixels
-from mmtied.analysis.network import choose_layers
+from mmtied.analysis.network_layers import choose_layers
 from mmtied.analysis.similarity import filter_similarity
 from mmtied.analysis.similarity_output import as_text, save_similarity
 
@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--batch-size', type=at_least(1), default=8, help='images of a pass (default: 8)')
     parser.add_argument('--seed', type=int, default=0, help='of all that is drawn (default: 0)')
-    parser.add_argument('--out-dir', type=Path, required=True, help='folder for the pictures, csv and json')
+    parser.add_argument('--out-dir', type=new_folder, required=True, help='folder for the pictures, csv and json')
     return parser.parse_args()
 
 

@@ -10,7 +10,7 @@ import logging
 from pathlib import Path
 
 import torch
-from command import at_least, run
+from command import at_least, new_folder, run
 from mmengine.logging import MMLogger
 from network_arguments import add_networks, load_networks
 from tqdm import tqdm
@@ -35,9 +35,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--category', help='class to look for, name or index (default: what each network finds best)')
     parser.add_argument('--layer', help='of the backbones (default: the last that returns maps, layer4 of a ResNet)')
-    parser.add_argument('--size', type=at_least(1), default=224, help='pixels that a classifier sees (default: 224)')
+    parser.add_argument('--size', type=at_least(1), help="pixels that classifiers see (default: each one's own)")
     parser.add_argument('--seed', type=int, default=0, help='of the draw (default: 0)')
-    parser.add_argument('--out-dir', type=Path, required=True, help='folder for grad_cam.png and grad_cam.html')
+    parser.add_argument('--out-dir', type=new_folder, required=True, help='folder for grad_cam.png and grad_cam.html')
     return parser.parse_args()
 
 
@@ -59,7 +59,7 @@ def main() -> None:
     names = [network.title for network in networks]
     save_figure(draw_panels(names, files, rows), args.out_dir / 'grad_cam.png')
     with written_aside(args.out_dir / 'grad_cam.html') as part:
-        part.write_text(to_page(f'Grad-CAM: {", ".join(names)}', names, files, rows), encoding='utf-8')
+        part.write_text(to_page(names, files, rows, args.layer), encoding='utf-8')
     print(f'wrote {args.out_dir / "grad_cam.html"} and grad_cam.png')
 
 

@@ -23,7 +23,8 @@ def load_networks(args: argparse.Namespace) -> list[Network]:
     """Return the networks of the command line.
 
     Raises:
-        ValueError: If one cannot be built or loaded, or checkpoints or names are not as many as networks.
+        ValueError: If one cannot be built or loaded, or checkpoints or names are not as many as networks, or two have
+            one name.
     """
     for option in ('checkpoints', 'names'):
         given = getattr(args, option)
@@ -31,4 +32,9 @@ def load_networks(args: argparse.Namespace) -> list[Network]:
             raise ValueError(f'--{option}: {len(given)} for {len(args.networks)} networks: {" ".join(args.networks)}')
     checkpoints = [None if path == 'none' else path for path in args.checkpoints or ['none'] * len(args.networks)]
     names = args.names or [None] * len(args.networks)
-    return [load_network(*of_one, args.device) for of_one in zip(args.networks, checkpoints, names)]
+    networks = [load_network(*of_one, args.device) for of_one in zip(args.networks, checkpoints, names)]
+    titles = [network.title for network in networks]
+    for title in titles:
+        if titles.count(title) > 1:
+            raise ValueError(f'--names: several networks are called {title!r}; give a name for each')
+    return networks

@@ -8,10 +8,9 @@ import argparse
 import csv
 import io
 from dataclasses import asdict, fields
-from pathlib import Path
 
 import torch
-from command import run
+from command import new_folder, run
 
 from mmtied.analysis.operator_cost import BLOCKS, CHANNELS, SIZE, OperatorCost, operator_costs
 from mmtied.analysis.operator_cost_figure import draw_costs
@@ -33,19 +32,21 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--batch', type=int, default=1, help='images (default: 1)')
     parser.add_argument('--repeats', type=int, default=15, help='rounds, of which the median is taken (default: 15)')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
-    parser.add_argument('--out-dir', type=Path, help='folder for operator_cost.csv and operator_cost.png')
+    parser.add_argument('--out-dir', type=new_folder, help='folder for operator_cost.csv and operator_cost.png')
     return parser.parse_args()
 
 
-def to_csv(costs: list[OperatorCost], heading: str) -> str:
-    """Return the costs below a line that tells of the machine."""
+def to_csv(costs: list[OperatorCost], setting: str) -> str:
+    """Return the costs, each with machine, versions and size of the input."""
     text = io.StringIO()
-    table = csv.DictWriter(text, [field.name for field in fields(OperatorCost)], lineterminator='\n')
+    columns = [*(field.name for field in fields(OperatorCost)), 'setting']
+    table = csv.DictWriter(text, columns, lineterminator='\n')
     table.writeheader()
     for cost in costs:
         row = asdict(cost)
-        table.writerow(row | {key: f'{row[key]:.4g}' for key in ('gmacs', 'ms', 'mb') if row[key] is not None})
-    return f'# {heading}\n{text.getvalue()}'
+        rounded = {key: f'{row[key]:.4g}' for key in ('gmacs', 'ms', 'mb') if row[key] is not None}
+        table.writerow(row | rounded | {'setting': setting})
+    return text.getvalue()
 
 
 def as_text(costs: list[OperatorCost]) -> str:
@@ -65,6 +66,8 @@ def as_text(costs: list[OperatorCost]) -> str:
 
 def main() -> None:
     args = parse_args()
+    if not 0 < args.scale <= 1000:
+        raise ValueError(f'--scale: {args.scale:g} must be above 0 and not beyond 1000')
     channels = round(CHANNELS * args.scale)
     shape = dict(channels=channels, size=args.size, filters=args.filters, kernel=args.kernel)
     costs = operator_costs(

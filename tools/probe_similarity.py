@@ -7,16 +7,16 @@ pixels, enlarged to 32x32, of which every third is left for testing. Nothing is 
 
 import argparse
 import logging
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from command import at_least, run
+from command import at_least, new_folder, run
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from mmtied.analysis.network import Network, choose_layers
+from mmtied.analysis.network import Network
+from mmtied.analysis.network_layers import choose_layers
 from mmtied.analysis.similarity import filter_similarity
 from mmtied.analysis.similarity_output import as_text, save_similarity
 from mmtied.models import TiedResNet
@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--filters', type=at_least(2), default=64, help='of a layer, drawn at random (default: 64)')
     parser.add_argument('--seed', type=int, default=0, help='of weights, order and draw (default: 0)')
-    parser.add_argument('--out-dir', type=Path, required=True, help='folder for the pictures, csv and json')
+    parser.add_argument('--out-dir', type=new_folder, required=True, help='folder for the pictures, csv and json')
     return parser.parse_args()
 
 
@@ -95,7 +95,7 @@ def main() -> None:
         backbone = TiedResNet(depth=26, base_channels=16, **cfg)
         backbone.init_weights()
         model = Classifier(backbone, channels=16 * 32)
-        network = Network(name, 'classifier', model, backbone, (127.5,) * 3, (127.5,) * 3, trained=True)
+        network = Network(name, 'classifier', model, backbone, (127.5,) * 3, (127.5,) * 3, random=None)
         train(network, pixels[~test], labels[~test], args.epochs)
         with torch.no_grad():
             found = torch.cat([model(network.normalise(batch)).argmax(1) for batch in pixels[test].split(64)])

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import yaml
+from command import run
 from matplotlib.figure import Figure
 from mmengine.config import Config
 from mmengine.logging import MMLogger
@@ -35,12 +36,22 @@ The commands are those for one GPU; the recipes are for 8, and `--auto-scale-lr`
 given a classifier's checkpoint, as published, by `--backbone-checkpoint` ([training.md](training.md)).
 """
 
+PANELS = [
+    ('RetinaNet, 2x', 'retinanet', '_2x_coco', 'box AP'),
+    ('Cascade R-CNN, 20e', 'cascade_rcnn', '_20e_coco', 'box AP'),
+    ('Mask R-CNN, 2x', 'mask_rcnn', '_2x_coco', 'box AP'),
+    ('Mask R-CNN, 2x', 'mask_rcnn', '_2x_coco', 'mask AP'),
+]
+
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--out', type=Path, help='file to write; default: print')
-    parser.add_argument('--figure', type=Path, help='picture to draw instead, png or pdf')
-    return parser.parse_args()
+    parser.add_argument('--figure', type=Path, help='picture to draw, png or pdf')
+    args = parser.parse_args()
+    if args.figure is not None and args.figure.suffix not in ('.png', '.pdf'):
+        parser.error(f'--figure: {args.figure} must end in .png or .pdf')
+    return args
 
 
 @cache
@@ -80,14 +91,6 @@ def page(root: Path) -> str:
     return '\n'.join(lines)
 
 
-PANELS = [
-    ('RetinaNet, 2x', 'retinanet', '_2x_coco', 'box AP'),
-    ('Cascade R-CNN, 20e', 'cascade_rcnn', '_20e_coco', 'box AP'),
-    ('Mask R-CNN, 2x', 'mask_rcnn', '_2x_coco', 'box AP'),
-    ('Mask R-CNN, 2x', 'mask_rcnn', '_2x_coco', 'mask AP'),
-]
-
-
 def draw_published(root: Path) -> Figure:
     """Draw the published AP over the parameters of the backbone, ordinary ones beside tied ones."""
     figure = Figure(figsize=(16, 4), layout='constrained')
@@ -97,12 +100,14 @@ def draw_published(root: Path) -> Figure:
             size, metrics = size_and_metrics(model, root)
             backbone = model['Name'].split('_')[1]
             tied = backbone.startswith('tied')
-            colour, marker = ('#1f6fb4', 'o') if tied else ('#d1495b', 's')
+            colour, marker = ('#d1495b', 'o') if tied else ('#1f6fb4', 's')
             axes.plot(size, metrics[metric], marker, color=colour, label='tied' if tied else 'ordinary')
-            axes.annotate(backbone, (size, metrics[metric]), (4, 4), textcoords='offset points', fontsize=7)
+            place = dict(xytext=(-5, 3), ha='right') if tied else dict(xytext=(5, -9))
+            axes.annotate(backbone, (size, metrics[metric]), textcoords='offset points', fontsize=7, **place)
         axes.set_title(f'{title}: published {metric}', fontsize=10)
+        axes.set_ylabel(metric, fontsize=9)
         axes.set_xlabel('parameters of the backbone, M', fontsize=9)
-        axes.margins(0.28, 0.1)
+        axes.margins(0.35, 0.1)
         axes.grid(color='#e3e6ea')
     handles = dict(zip(*reversed(axes.get_legend_handles_labels())))
     figure.legend(handles.values(), handles, frameon=False, fontsize=9, loc='outside upper center', ncols=2)
@@ -114,7 +119,8 @@ def main() -> None:
     MMLogger.get_instance('zoo', log_level=logging.WARNING)
     if args.figure is not None:
         print('wrote', save_figure(draw_published(zoo_root()), args.figure))
-        return
+        if args.out is None:
+            return
     text = page(zoo_root())
     if args.out is None:
         print(text)
@@ -124,4 +130,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run(main)

@@ -5,23 +5,31 @@ Selvaraju et al.: "Grad-CAM: Visual Explanations from Deep Networks via Gradient
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
 
 import numpy as np
 import torch
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DefaultScope
 from PIL import Image
-from pytorch_grad_cam import GradCAM
-from pytorch_grad_cam.utils.image import show_cam_on_image
-from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget, FasterRCNNBoxScoreTarget
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torchvision.transforms.v2 import functional as F
 
+from .grad_cam_layer import run_and_find
 from .image_folder import crop
 from .network import Network
+
+try:
+    from pytorch_grad_cam import GradCAM
+    from pytorch_grad_cam.utils.image import show_cam_on_image
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget, FasterRCNNBoxScoreTarget
+except ImportError as error:
+    raise ImportError('Grad-CAM needs the library pytorch-grad-cam: pip install grad-cam') from error
 
 TARGETS = ('class', 'box')
 
@@ -32,7 +40,7 @@ class Panel:
 
     Attributes:
         picture: What the network saw, in RGB: the middle of the picture for a classifier, all of it for a detector.
-        cam: (H, W) of the picture, from 0 to 1; None where there was no detection to explain.
+        cam: (H, W) of the picture, from 0 to 1; None where nothing is detected, or nothing speaks for it.
         caption: The class and its score.
         box: The detection that is explained: x1, y1, x2, y2 in pixels of the picture. None for the others.
     """
@@ -63,11 +71,14 @@ def class_index(network: Network, category: str | None) -> int | None:
     classes = network.classes or ()
     if category is None:
         return None
-    if category in classes:
-        return classes.index(category)
-    if category.isdigit() and (not classes or int(category) < len(classes)):
+    # ImageNet's are several, as in 'tench, Tinca tinca'.
+    names = [name.split(',')[0].lower() for name in classes]
+    if category.lower() in names:
+        return names.index(category.lower())
+    if category.isdecimal() and (not classes or int(category) < len(classes)):
         return int(category)
-    known = f'its classes are {", ".join(classes)}' if classes else 'its classes have no names: give an index'
+    likely = get_close_matches(category.lower(), names, 5, 0.5) or names[:5]
+    known = f'there are {"; ".join(likely)}; …' if classes else 'its classes have no names: give an index'
     raise ValueError(f'{network.name}: has no class {category!r}; {known}')
 
 
@@ -77,7 +88,7 @@ def explain(
     target: str = 'class',
     category: int | None = None,
     layer: str | None = None,
-    size: int = 224,
+    size: int | None = None,
 ) -> Panel:
     """Return where a network looks for what it finds in a picture.
 
@@ -87,26 +98,29 @@ def explain(
         target: Of a detector: 'class', the sum of the scores of all detections of the class, or 'box', score and place
             of the best detection. A classifier's target is the logit of the class. Defaults to 'class'.
         category: Index of the class. Defaults to None: the classifier's first, that of the detector's best detection.
-        layer: Of the backbone. Defaults to None: the last module with convolutions that returns a map.
-        size: Pixels of the square that a classifier sees. Defaults to 224.
+        layer: Of the backbone. Defaults to None: what returns its last maps.
+        size: Pixels of the square that a classifier sees. Defaults to None: the network's own.
 
     Raises:
         ValueError: If the layer is unknown, or the network has no such class.
     """
     if network.kind == 'detector':
         return explain_detector(network, picture, target, category, layer)
-    return explain_classifier(network, crop(picture, size), category, layer)
+    return explain_classifier(network, crop(picture, size or network.size), category, layer)
 
 
 def explain_classifier(network: Network, picture: Image.Image, category: int | None, layer: str | None) -> Panel:
     """Explain the class of a picture as it is."""
     x = network.normalise(F.pil_to_tensor(picture)[None]).requires_grad_()
-    (logits,), layer = last_map(network, layer, lambda: network.model(x))
-    if category is not None and category >= len(logits):
-        raise ValueError(f'{network.name}: has {len(logits)} classes, and none of index {category}')
-    category = int(logits.argmax()) if category is None else category
-    cam = compute(network.model, layer, x, ClassifierOutputTarget(category))
-    return Panel(picture, cam, caption(network, category, logits.softmax(0)[category]))
+    logits, module = run_and_find(network, layer, lambda: network.model(x))
+    if not isinstance(logits, Tensor) or logits.dim() != 2:
+        raise ValueError(f'{network.name}: is no classifier: it returns no (N, classes) for images')
+    if category is not None and category >= logits.shape[1]:
+        raise ValueError(f'{network.name}: has {logits.shape[1]} classes, and none of index {category}')
+    category = int(logits[0].argmax()) if category is None else category
+    cam = compute(network, network.model, module, x, ClassifierOutputTarget(category))
+    named = network.classes if network.classes and len(network.classes) == logits.shape[1] else ()
+    return Panel(picture, cam, caption(named, category, logits[0].softmax(0)[category], cam))
 
 
 def explain_detector(
@@ -114,15 +128,16 @@ def explain_detector(
 ) -> Panel:
     """Explain the detections of a class, or the best one."""
     data = detector_input(network, picture)
-    x, samples = data['inputs'].requires_grad_(), data['data_samples']
-    outputs = DetectorOutputs(network.model, samples)
-    (found,), layer = last_map(network, layer, lambda: outputs(x))
-    wanted = (found['boxes'][:, 2:] > found['boxes'][:, :2]).all(1)  # An empty box overlaps nothing, not even itself.
-    if category is not None:
-        wanted &= found['labels'] == category
+    x, sample = data['inputs'].requires_grad_(), data['data_samples'][0]
+    outputs = DetectorOutputs(network.model, data['data_samples'])
+    (found,), module = run_and_find(network, layer, lambda: outputs(x))
+    wanted = torch.ones_like(found['scores'], dtype=torch.bool) if category is None else found['labels'] == category
+    if target == 'box':  # An empty one overlaps nothing, not even itself.
+        wanted &= (found['boxes'][:, 2:] > found['boxes'][:, :2]).all(1)
     rows = wanted.nonzero().flatten()
     if not len(rows):
-        return Panel(picture, None, 'no detection' if category is None else f'no {class_name(network, category)}')
+        what = 'detection' if category is None else class_name(network.classes, category)
+        return Panel(picture, None, f'no {what}')
     best = rows[found['scores'][rows].argmax()]
     label, box, score = (found[key][best] for key in ('labels', 'boxes', 'scores'))
     of_box = FasterRCNNBoxScoreTarget([label], [box])
@@ -131,18 +146,23 @@ def explain_detector(
         of_class = {key: values[output['labels'] == label] for key, values in output.items()}
         return of_box(of_class) if target == 'box' else of_class['scores'].sum()
 
-    cam = compute(outputs, layer, x, explained)
-    height, width = samples[0].img_shape[:2]  # without padding
-    cam = np.asarray(Image.fromarray(cam[:height, :width]).resize(picture.size, Image.Resampling.BILINEAR))
-    corners = (box.cpu() / box.new_tensor(samples[0].scale_factor).repeat(2).cpu()).tolist()
-    return Panel(picture, cam, caption(network, int(label), score), tuple(corners) if target == 'box' else None)
+    cam = compute(network, outputs, module, x, explained)
+    across, down = sample.get('scale_factor', (1, 1))
+    if cam is not None:  # The rest is padding, by the pipeline or by the preprocessor.
+        cut = Image.fromarray(cam[: round(picture.height * down), : round(picture.width * across)])
+        cam = np.asarray(cut.resize(picture.size, Image.Resampling.BILINEAR))
+    corners = (box.cpu() / torch.tensor([across, down, across, down])).tolist()
+    named = caption(network.classes, int(label), score, cam)
+    return Panel(picture, cam, named, tuple(corners) if target == 'box' else None)
 
 
 def detector_input(network: Network, picture: Image.Image) -> dict:
     """Return what the detector's test pipeline and preprocessor make of a picture: ``inputs`` and ``data_samples``."""
     from mmdet.utils import get_test_pipeline_cfg
 
-    pipeline = get_test_pipeline_cfg(network.config.copy())
+    pipeline = get_test_pipeline_cfg(copy.deepcopy(network.config))
+    if any(step['type'] == 'TestTimeAug' for step in pipeline):
+        raise ValueError(f'{network.name}: its test pipeline has TestTimeAug, which makes several images of one')
     pipeline[0].type = 'mmdet.LoadImageFromNDArray'
     with DefaultScope.overwrite_default_scope('mmdet'):
         data = Compose(pipeline)(dict(img=np.asarray(picture)[..., ::-1], img_id=0))
@@ -169,54 +189,28 @@ class DetectorOutputs(nn.Module):
         return [dict(boxes=one.bboxes, labels=one.labels, scores=one.scores) for one in found]
 
 
-def last_map(network: Network, layer: str | None, run: Callable[[], object]) -> tuple[object, nn.Module]:
-    """Run a network, and return what it returns and the layer to look at.
-
-    By default that is the module that is finished last, of those of the backbone that hold convolutions and return
-    maps: for a ResNet the last stage.
-    """
-    if layer is not None:
-        modules = dict(network.backbone.named_modules())
-        if layer not in modules:
-            names = [name for name in modules if name and name.count('.') < 2]
-            raise ValueError(
-                f'{network.name}: no layer is named {layer!r}; there are {", ".join(names)}, and their parts'
-            )
-    finished: list[nn.Module] = []
-
-    def note(module: nn.Module, inputs: object, output: object) -> None:
-        if isinstance(output, Tensor) and output.dim() == 4 and output[0, 0].numel() > 1:
-            finished.append(module)
-
-    holders = [m for m in network.backbone.modules() if any(isinstance(part, nn.Conv2d) for part in m.modules())]
-    wanted = holders if layer is None else [modules[layer]]
-    handles = [module.register_forward_hook(note) for module in wanted]
-    try:
-        with torch.no_grad():
-            output = run()
-    finally:
-        for handle in handles:
-            handle.remove()
-    if not finished:
-        raise ValueError(f'{network.name}: {layer or "its backbone"} returns no map (N, C, h, w) to look at')
-    return output, finished[-1]
-
-
-def compute(model: nn.Module, layer: nn.Module, x: Tensor, target: Callable[[object], Tensor]) -> np.ndarray:
-    """Return the map (H, W) of the first image, from 0 to 1."""
+def compute(
+    network: Network, model: nn.Module, layer: nn.Module, x: Tensor, target: Callable[[Any], Tensor]
+) -> np.ndarray | None:
+    """Return the map (H, W) of the first image, from 0 to 1; None if nothing speaks for the target."""
     cam = GradCAM(model, [layer])
+    # What follows in place would change the activations that the library keeps.
+    copied = layer.register_forward_hook(lambda module, inputs, output: output.clone())
     try:
-        return cam(x, [target])[0]
-    finally:  # Its context manager would hide errors.
+        (found,) = cam(x, [target])
+        return found if np.isfinite(found).all() and found.max() > 0 else None
+    except (RuntimeError, NotImplementedError, AttributeError) as error:
+        raise ValueError(f'{network.name}: no gradient comes from its scores to the layer: {error}') from error
+    finally:  # The library's context manager would hide errors.
+        copied.remove()
         cam.activations_and_grads.release()
 
 
-def class_name(network: Network, category: int) -> str:
+def class_name(names: Sequence[str] | None, category: int) -> str:
     """Return the name of a class, or its index."""
-    names = network.classes or ()
-    return names[category] if category < len(names) else f'class {category}'
+    return names[category] if names and category < len(names) else f'class {category}'
 
 
-def caption(network: Network, category: int, score: Tensor) -> str:
-    """Return class and score."""
-    return f'{class_name(network, category)}: {float(score):.2f}'
+def caption(names: Sequence[str] | None, category: int, score: Tensor, cam: np.ndarray | None) -> str:
+    """Return class and score, and whether there is nothing to show."""
+    return f'{class_name(names, category)}: {float(score):.2f}' + ('' if cam is not None else ', nothing speaks for it')

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image, ImageDraw
 
 from ..evaluation.pictures import data_uri
-from ..figure_file import plain
+from ..figure_file import plain, readable
 from .grad_cam import Panel
 
 TEMPLATE = Path(__file__).with_name('grad_cam.html.j2')
@@ -47,15 +47,15 @@ def draw_panels(names: Sequence[str], files: Sequence[Path], rows: Sequence[Sequ
     return figure
 
 
-def to_page(title: str, names: Sequence[str], files: Sequence[Path], rows: Sequence[Sequence[Panel]]) -> str:
-    """Return the page: the same rows in HTML, with the pictures inside."""
+def to_page(names: Sequence[str], files: Sequence[Path], rows: Sequence[Sequence[Panel]], layer: str | None) -> str:
+    """Return the page: the same rows in HTML, with the pictures inside. ``layer`` is the one that was asked for."""
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     content = []
     for file, row in zip(files, rows):
         panels = [(panel.caption, data_uri(with_box(panel), LONGEST)) for panel in row]
-        content.append((file.name, data_uri(row[0].picture, LONGEST), panels))
+        content.append((readable(file.name), data_uri(row[0].picture, LONGEST), panels))
     template = environment.from_string(TEMPLATE.read_text(encoding='utf-8'))
-    return template.render(title=title, names=names, rows=content)
+    return template.render(names=names, rows=content, layer=layer or 'the last convolutional output')
 
 
 def with_box(panel: Panel) -> Image.Image:

@@ -87,7 +87,8 @@ def guided_patterns(network: nn.Module, layer: nn.Module, batches: Iterable[Tens
     finally:
         handle.remove()
     if not relus.count:
-        warnings.warn('the network runs no ReLU, so that its patterns are ordinary gradients', stacklevel=2)
+        text = f'{type(network).__name__} runs no ReLU, so that its patterns are ordinary gradients'
+        warnings.warn(text, stacklevel=2)
     return sums / images
 
 
@@ -97,10 +98,11 @@ def map_widths(network: nn.Module, layers: Mapping[str, nn.Module], images: Tens
     Args:
         network: In eval mode.
         layers: Modules of the network by name.
-        images: (N, 3, H, W) as the network takes them.
+        images: (N, 3, H, H) as the network takes them.
 
     Raises:
-        ValueError: If a layer is not reached, or returns something else than maps (N, C, h, w).
+        ValueError: If the network does not take the images, a layer is not reached, or it returns something else than
+            maps (N, C, h, h).
     """
     shapes: dict[str, object] = {}
     handles = [
@@ -110,13 +112,17 @@ def map_widths(network: nn.Module, layers: Mapping[str, nn.Module], images: Tens
     try:
         with torch.no_grad():
             network(images)
+    except Exception as error:  # Whatever a network cannot take.
+        size = 'x'.join(map(str, images.shape[2:]))
+        raise ValueError(f'does not take images of {size} pixels: {type(error).__name__}: {error}') from error
     finally:
         for handle in handles:
             handle.remove()
     for name in layers:
         if name not in shapes:
             raise ValueError(f'layer {name}: images do not pass it')
-        if not isinstance(shapes[name], tuple) or len(shapes[name]) != 4:
+        # Of square images only maps with the channels last are not square.
+        if not isinstance(shapes[name], tuple) or len(shapes[name]) != 4 or shapes[name][2] != shapes[name][3]:
             raise ValueError(f'layer {name}: returns {shapes[name]} and not a map (N, C, h, w), so it has no filters')
     return {name: shapes[name][1] for name in layers}
 

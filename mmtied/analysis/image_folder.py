@@ -33,6 +33,7 @@ def image_files(folder: str | Path, count: int | None = None, seed: int = 0) -> 
     if not folder.is_dir():
         raise ValueError(f'{folder}: no such folder of images')
     files = sorted(path for path in folder.rglob('*') if path.suffix.lower() in IMG_EXTENSIONS and path.is_file())
+    files = [path for path in files if not path.name.startswith('.')]  # what other systems leave beside images
     if not files:
         raise ValueError(f'{folder}: holds no image; the endings looked for are {", ".join(IMG_EXTENSIONS)}')
     if count is not None and count < len(files):

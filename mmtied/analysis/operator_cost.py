@@ -116,29 +116,38 @@ def operator_costs(
     check_device(device)
     operators = make_operators(channels, filters, kernel, sorted(set(blocks)), device)
     x = torch.randn(batch, channels, size, size, device=device)
-    times: dict[tuple[int, str], list[float]] = {}
-    memory: dict[tuple[int, str], float | None] = {}
-    with tqdm(total=(WARM_UP + repeats) * len(operators), desc=device, unit='run', disable=quiet) as bar:
-        for turn in range(-WARM_UP, repeats):
-            for i, operator in enumerate(operators):
-                for direction in PASSES:
-                    backward = direction != 'forward'
-                    x.requires_grad_(backward)
-                    with torch.set_grad_enabled(backward):
-                        if turn == -1:  # the kernels are loaded by now
-                            memory[i, direction] = peak_memory(operator.run, x, backward)
-                        else:
-                            times.setdefault((i, direction), []).append(milliseconds(operator.run, x, backward))
-                    x.grad = operator.layer.weight.grad = None
+    runs = [(operator, direction) for direction in PASSES for operator in operators]
+    with tqdm(total=(WARM_UP + 1 + repeats) * len(runs), desc=device, unit='run', disable=quiet) as bar:
+
+        def measure(how: Callable[..., float | None]) -> list[float | None]:
+            """Measure every run once."""
+            found = []
+            for operator, direction in runs:
+                backward = direction != 'forward'
+                x.requires_grad_(backward)
+                with torch.set_grad_enabled(backward):
+                    found.append(how(operator.run, x, backward))
+                x.grad = operator.layer.weight.grad = None
                 bar.update()
+            return found
+
+        for _ in range(WARM_UP):
+            measure(milliseconds)
+        memory = measure(peak_memory)
+        rounds = [measure(milliseconds) for _ in range(repeats)]
     macs = batch * size**2 * channels * filters * kernel**2
     return [
         OperatorCost(
-            *(operator.name, operator.blocks, direction, filters * operator.blocks, operator.layer.weight.numel()),
-            *(macs / 1e9, statistics.median(times[i, direction][WARM_UP - 1 :]), memory[i, direction]),
+            operator=operator.name,
+            blocks=operator.blocks,
+            direction=direction,
+            filters=filters * operator.blocks,
+            parameters=operator.layer.weight.numel(),
+            gmacs=macs / 1e9,
+            ms=statistics.median(times),
+            mb=highest,
         )
-        for direction in PASSES
-        for i, operator in enumerate(operators)
+        for (operator, direction), highest, times in zip(runs, memory, zip(*rounds))
     ]
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from ..figure_file import plain
 from .operator_cost import PASSES, OperatorCost
 
-COLOURS = {'group': '#d1495b', 'tied, blocks folded': '#1f6fb4', 'tied, filters repeated': '#6db1e3'}
+COLOURS = {'group': '#1f6fb4', 'tied, blocks folded': '#d1495b', 'tied, filters repeated': '#e79aa3'}
 
 
 def draw_costs(costs: Sequence[OperatorCost], title: str) -> Figure:
@@ -24,6 +24,8 @@ def draw_costs(costs: Sequence[OperatorCost], title: str) -> Figure:
                 line = [cost for cost in of_pass if cost.operator in (operator, 'standard')]
                 blocks = [cost.blocks for cost in line]
                 axes.plot(blocks, [getattr(cost, value) for cost in line], marker='o', color=colour, label=operator)
+            standard = [(cost.blocks, getattr(cost, value)) for cost in of_pass if cost.operator == 'standard']
+            axes.plot(*zip(*standard), marker='D', color='black', linestyle='', label='standard')
             axes.set_xscale('log', base=2)
             axes.set_xticks(blocks, blocks)
             axes.set_ylim(bottom=0)

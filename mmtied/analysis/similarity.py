@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from .guided_backprop import guided_patterns, map_widths
-from .network import Network, convolutions, depth
+from .network import Network
+from .network_layers import convolutions, depth
 
 KINDS = ('patterns', 'weights')
 BINS = np.linspace(-1, 1, 81)  # of the histograms
@@ -72,9 +73,15 @@ class FilterSimilarity:
         """Return a flat dictionary for each layer and kind, for a table."""
         return [
             dict(
-                **dict(network=self.name, kind=one.kind, layer=one.layer, depth=round(one.depth, 4)),
-                **dict(filters=one.count, compared=len(one.filters), dead=one.dead),
-                **dict(mean=one.mean, std=float(one.pairs.std()) if one.pairs.size else float('nan')),
+                network=self.name,
+                kind=one.kind,
+                layer=one.layer,
+                depth=round(one.depth, 4),
+                filters=one.count,
+                compared=len(one.filters),
+                dead=one.dead,
+                mean=one.mean,
+                std=float(one.pairs.std()) if one.pairs.size else float('nan'),
             )
             for one in (*self.patterns, *self.weights)
         ]
@@ -108,18 +115,20 @@ def filter_similarity(
     Args:
         network: Of :func:`~mmtied.analysis.network.load_network`.
         layers: Names in its backbone: convolutions, or other modules that return maps; these have no weights.
-        pixels: Images (N, 3, H, W) in RGB from 0 to 255. Defaults to None: only weights are compared.
+        pixels: Images (N, 3, H, H) in RGB from 0 to 255. Defaults to None: only weights are compared.
         filters: How many of a layer's filters are drawn at random. They bound time and memory: a pass backward for each
-            of them and batch, and 12 H W bytes. Defaults to 64.
+            of them and batch, and 12 H² bytes. Defaults to 64.
         batch_size: Images of a pass. Defaults to 8.
         seed: Of the draw, which is the same for layers of the same size. Defaults to 0.
         quiet: Whether to show no progress bar. Defaults to True.
 
     Raises:
-        ValueError: If ``filters`` is less than 2, or a layer returns no map.
+        ValueError: If ``filters`` is less than 2, a layer returns no map, or there is nothing to compare.
     """
     if filters < 2:
         raise ValueError(f'filters={filters} must be at least 2: pairs are compared')
+    if pixels is None and not set(layers) & set(convolutions(network)):
+        raise ValueError(f'{network.name}: {", ".join(layers)}: only convolutions have weights; others need images')
     modules = {name: network.backbone.get_submodule(name) for name in layers}
     order = convolutions(network)
     result = FilterSimilarity(network.title, [], [])

@@ -27,20 +27,19 @@ def save_similarity(results: Sequence[FilterSimilarity], settings: dict, folder:
     Returns:
         The files.
     """
-    figures = {'histograms.png': draw_histograms, 'matrices.png': draw_matrices}
-    if len(results) > 1 and len({(len(result.patterns), len(result.weights)) for result in results}) == 1:
-        figures['layers.png'] = draw_layers
-    files = [save_figure(draw(results), folder / name) for name, draw in figures.items()]
+    table_file, json_file = folder / 'similarity.csv', folder / 'similarity.json'
     records = [record for result in results for record in result.records()]
-    files += [folder / 'similarity.csv', folder / 'similarity.json']
-    with written_aside(files[-2]) as part, part.open('w', newline='', encoding='utf-8') as file:
+    with written_aside(table_file) as part, part.open('w', newline='', encoding='utf-8') as file:
         table = csv.DictWriter(file, records[0])
         table.writeheader()
         table.writerows(records)
     content = dict(settings=settings, networks=[result.to_dict() for result in results])
-    with written_aside(files[-1]) as part:
+    with written_aside(json_file) as part:
         part.write_text(json.dumps(content, allow_nan=False, ensure_ascii=False), encoding='utf-8')
-    return files
+    figures = {'histograms.png': draw_histograms, 'matrices.png': draw_matrices}
+    if len(results) > 1 and len({(len(result.patterns), len(result.weights)) for result in results}) == 1:
+        figures['layers.png'] = draw_layers
+    return [table_file, json_file, *(save_figure(draw(results), folder / name) for name, draw in figures.items())]
 
 
 def as_text(results: Sequence[FilterSimilarity]) -> str:

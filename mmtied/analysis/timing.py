@@ -14,7 +14,8 @@ from torch import Tensor
 def milliseconds(run: Callable[[Tensor], Tensor], x: Tensor, backward: bool) -> float:
     """Return the time of one run, with the backward pass of the sum of its output if wanted.
 
-    On CUDA it is the time between two events on the stream, so that launching the run from Python is not part of it.
+    On CUDA it is the time between two events on the stream, which Python's launching of kernels is part of where these
+    are short.
     """
     if not x.is_cuda:
         start = time.perf_counter()
@@ -38,11 +39,11 @@ def run_once(run: Callable[[Tensor], Tensor], x: Tensor, backward: bool) -> None
 def machine(device: str) -> str:
     """Return processor, threads and versions, for the first line of a result."""
     if torch.device(device).type == 'cuda':
-        name = (
-            f'{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}'
-        )
+        versions = f'CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}'
+        precision = f'TF32 {"on" if torch.backends.cudnn.allow_tf32 else "off"} in convolutions'
+        name = f'{torch.cuda.get_device_name(device)}, {versions}, {precision}'
     else:
-        name = f'{processor()}, {torch.get_num_threads()} threads'
+        name = f'{processor()}, threads: {torch.get_num_threads()}'
     return f'{name}, torch {torch.__version__}'
 
 

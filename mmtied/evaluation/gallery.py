@@ -69,8 +69,16 @@ def median_images(result: OcclusionResult) -> dict[str, int]:
     return chosen
 
 
-def draw(axes: Axes, entries: GroundTruth | Detections, place: int, image: dict, colours: dict, masks: bool) -> None:
-    """Draw the masks or boxes of one image."""
+def draw(
+    axes: Axes,
+    entries: GroundTruth | Detections,
+    place: int,
+    image: dict,
+    colours: dict,
+    masks: bool,
+    opacity: float = 0.45,
+) -> None:
+    """Draw the masks or boxes of one image, masks with this opacity inside their outlines."""
     rows = np.flatnonzero(entries.image == place)
     for row in rows:
         colour = colours[entries.category[row]]
@@ -80,6 +88,6 @@ def draw(axes: Axes, entries: GroundTruth | Detections, place: int, image: dict,
             continue
         mask = decode(entries.segmentation[row], image)
         overlay = np.zeros((*mask.shape, 4))
-        overlay[mask] = (*colour, 0.45)
+        overlay[mask] = (*colour, opacity)
         axes.imshow(overlay)
         axes.contour(mask, [0.5], colors=[colour], linewidths=1.2)

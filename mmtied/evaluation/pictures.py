@@ -6,6 +6,7 @@ import base64
 import io
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from .coco_input import InputError
@@ -34,6 +35,8 @@ def read_picture(file: str | Path) -> Image.Image:
     """
     try:
         with Image.open(file) as picture:
+            if picture.mode.startswith('I'):  # 16 bits, of which converting would keep the lowest 8
+                picture = Image.fromarray((np.asarray(picture) >> 8).clip(0, 255).astype(np.uint8))
             return picture.convert('RGB')
     except FileNotFoundError as error:
         raise InputError(f'{file}: no such image; is the image folder right?') from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -107,23 +108,25 @@ def save_samples(samples: Samples, image_dir: str | Path, path: str | Path) -> P
     heights = [4 * picture.height / picture.width for picture in pictures]
     figure = Figure(figsize=(4 * (1 + len(models)), sum(heights) + 0.4 * len(heights) + 0.6), layout='constrained')
     grid = figure.subplots(len(pictures), 1 + len(models), squeeze=False, height_ratios=heights)
-    masks = settings.iou_type == 'segm'
+    how = dict(masks=settings.iou_type == 'segm', opacity=0.15)  # many lie over each other
     for line, picture, place in zip(grid, pictures, samples.places):
         image = truth.images[place]
         for axes in line:
             axes.imshow(picture)
             axes.set(xticks=[], yticks=[])
-        draw(line[0], truth, place, image, colours, masks)
-        line[0].set_title(f'{plain(image["file_name"])}: r = {models[0].ratios[place]:.2f}', fontsize=9)
+        draw(line[0], truth, place, image, colours, **how)
+        caption = [*wrap(plain(image['file_name']), 44), f'r = {models[0].ratios[place]:.2f}']
+        line[0].set_title('\n'.join(caption), fontsize=9)
         for k, (axes, model, found) in enumerate(zip(line[1:], models, samples.found)):
             redundant = samples.redundant[k]
-            draw(axes, found.rows(~redundant), place, image, colours, masks)
-            draw(axes, found.rows(redundant), place, image, dict.fromkeys(colours, REDUNDANT), masks)
+            draw(axes, found.rows(~redundant), place, image, colours, **how)
+            draw(axes, found.rows(redundant), place, image, dict.fromkeys(colours, REDUNDANT), **how)
             detections, partial = (count[place] for count in samples.counts(k))
-            axes.set_title(f'{plain(model.name)}: {detections} detections, {partial} redundant partial', fontsize=9)
+            caption = [*wrap(plain(model.name), 44), f'{detections} detections, {partial} redundant partial']
+            axes.set_title('\n'.join(caption), fontsize=9)
     for axes, name in zip(grid[-1], ['ground truth', *([f'score ≥ {settings.score_thr:g}'] * len(models))]):
         axes.set_xlabel(name, fontsize=9)
     patches = [Patch(color=colour, label=plain(truth.categories[place]['name'])) for place, colour in colours.items()]
     patches.append(Patch(color=REDUNDANT, label='redundant partial'))
-    figure.legend(handles=patches, loc='outside lower center', ncols=8, frameon=False, fontsize=9)
+    figure.legend(handles=patches, loc='outside lower center', ncols=2 * len(models) + 3, frameon=False, fontsize=9)
     return save_figure(figure, path)

@@ -9,7 +9,8 @@ import torchvision
 from mmdet.models.data_preprocessors import DetDataPreprocessor
 from mmpretrain.models.utils import ClsDataPreprocessor
 
-from mmtied.analysis.network import choose_layers, convolutions, depth, load_network
+from mmtied.analysis.network import load_network
+from mmtied.analysis.network_layers import choose_layers, convolutions, depth
 
 SOURCES = {
     'torchvision:vgg16': ('classifier', 13),
@@ -85,7 +86,7 @@ def test_weights_of_the_whole_or_of_the_backbone(tmp_path):
     torch.save(vgg.state_dict(), tmp_path / 'vgg.pth')
     assert torch.equal(load_network('torchvision:vgg11', tmp_path / 'vgg.pth').model.classifier[0].weight,
                        vgg.classifier[0].weight)  # fmt: skip
-    with pytest.raises(ValueError, match=r'vgg\.pth: holds none of the tensors of ImageClassifier'):
+    with pytest.raises(ValueError, match=r'vgg\.pth: lacks 60 of the 60 parameters of ResNet, such as conv1\.weight'):
         load_network(config, tmp_path / 'vgg.pth')
     with pytest.raises(ValueError, match='no such checkpoint'):
         load_network(config, tmp_path / 'absent.pth')
@@ -127,12 +128,11 @@ def test_layers():
     assert choose_layers(network, ['layer4', 'layer?.0', 'conv1']) == [
         *('conv1', 'layer1.0', 'layer2.0', 'layer3.0', 'layer4.0', 'layer4'),
     ]
-    with pytest.raises(ValueError, match=r"resnet18: no layer is named 'layer9'; its convolutions are conv1,"):
+    with pytest.raises(ValueError, match=r"resnet18: no convolution is named 'layer9', .* its convolutions are conv1,"):
         choose_layers(network, ['conv1', 'layer9'])
 
 
 def test_depth():
     order = ['a', 'b.c', 'b.d', 'e']
     np.testing.assert_allclose([depth(name, order) for name in ('a', 'b', 'b.c', 'e')], [0, 2 / 3, 1 / 3, 1])
-    assert depth('norm', order) == 0
     assert depth('a', ['a']) == 0

@@ -47,7 +47,8 @@ def test_costs():
     wanted = [cost.ms for cost in costs if cost.direction == 'forward' and cost.operator in ('standard', 'group')]
     assert list(line.get_xdata()) == list(BLOCKS)
     assert list(line.get_ydata()) == wanted
-    assert len(lines) == len(figure.axes) * 3
+    assert len(lines) == len(figure.axes) * 4
+    assert list(lines['forward: time, ms', 'standard'].get_ydata()) == wanted[:1]
 
 
 def test_memory_of_known_size():
@@ -108,4 +109,4 @@ def test_on_cuda():
 
 def test_machine_names_the_processor():
     assert f'torch {torch.__version__}' in machine('cpu')
-    assert f'{torch.get_num_threads()} threads' in machine('cpu')
+    assert f'threads: {torch.get_num_threads()}' in machine('cpu')

@@ -26,7 +26,7 @@ def tiny(name: str = 'tiny', bgr: bool = False) -> Network:
         *(TiedConv2d(6, 6, 3, padding=1, blocks=2), nn.BatchNorm2d(6), nn.ReLU(inplace=True)),
         nn.Conv2d(6, 8, 3, padding=1),
     )
-    return Network(name, 'classifier', model.eval(), model, MEAN, STD, bgr, trained=True)
+    return Network(name, 'classifier', model.eval(), model, MEAN, STD, bgr, random=None)
 
 
 def slow_pattern(network: Network, pixels: Tensor, places: int, channel: int) -> np.ndarray:
@@ -67,7 +67,7 @@ def slow_cosine(first: np.ndarray, second: np.ndarray) -> float:
 @pytest.mark.parametrize('bgr', [False, True])
 def test_equals_a_direct_computation(bgr):
     network = tiny(bgr=bgr)
-    pixels = torch.randint(0, 256, (5, 3, 10, 8), dtype=torch.uint8)
+    pixels = torch.randint(0, 256, (5, 3, 10, 10), dtype=torch.uint8)
     result = filter_similarity(network, ['0', '3', '6'], pixels, filters=5, batch_size=2)
     assert [one.layer for one in result.patterns] == ['0', '3', '6']
     assert [one.depth for one in result.patterns] == [0, 0.5, 1]
@@ -113,8 +113,13 @@ def test_dead_filters_are_counted_and_left_out():
 
 
 def test_modules_that_are_no_convolution_have_no_weights():
-    result = filter_similarity(tiny(), ['4'], torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8))
+    block = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
+    model = nn.Sequential(block, nn.Conv2d(4, 4, 1)).eval()
+    network = Network('block', 'backbone', model, model)
+    result = filter_similarity(network, ['0'], torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8))
     assert len(result.patterns) == 1 and result.weights == []
+    with pytest.raises(ValueError, match='block: 0: only convolutions have weights; others need images'):
+        filter_similarity(network, ['0'])
     alone = filter_similarity(tiny(), ['0', '3'])
     assert alone.patterns == [] and len(alone.weights) == 2
 

@@ -129,7 +129,7 @@ def inputs(tmp_path_factory):
     ('unknown.py', 'good.pth', 'unknown.py: its backbone cannot be built: .*TidResNet'),
     ('broken.py', 'good.pth', 'broken.py: not a config: SyntaxError'),
     ('tiedresnet50', 'absent.pth', 'absent.pth: no such checkpoint'),
-    ('tiedresnet50', '.', 'not a checkpoint: '),
+    ('tiedresnet50', '.', '.: no such checkpoint'),
     ('tiedresnet50', 'other.pth', 'none of the 1 tensors'),
     ('tiedresnet50', 'code.pth', 'code.pth: not a checkpoint, or one that holds more'),
     ('tiedresnet50', 'text.pth', 'text.pth: not a checkpoint'),

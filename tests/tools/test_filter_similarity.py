@@ -53,7 +53,7 @@ def test_weights_alone_need_no_images(run_tool, tmp_path):
 BAD = [
     (
         ['--layers', 'layer9'],
-        "resnet18: no layer is named 'layer9'; its convolutions are conv1, ",
+        "resnet18: no convolution is named 'layer9'",
     ),
     (['--image-dir', 'absent'], 'error: absent: no such folder of images'),
     (['--image-dir', 'empty'], 'error: empty: holds no image'),
@@ -65,7 +65,7 @@ BAD = [
     (['--batch-size', '0'], '--batch-size: 0 must be a whole number of at least 1'),
     (
         ['--layers', 'fc', '--image-dir', 'images'],
-        'resnet18: layer fc: returns (1, 1000) and not a map',
+        "resnet18: no convolution is named 'fc', and no module that holds some; its convolutions are conv1, ",
     ),
 ]
 

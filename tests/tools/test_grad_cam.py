@@ -43,7 +43,7 @@ def test_real_photos(run_tool, real_data, tmp_path):
 
 
 BAD = [
-    (['--category', 'balloons'], "error: torchvision:resnet18: has no class 'balloons'; its classes are tench"),
+    (['--category', 'balloons'], "error: torchvision:resnet18: has no class 'balloons'; there are balloon;"),
     (['--layer', 'layer9'], "error: torchvision:resnet18: no layer is named 'layer9'; there are conv1"),
     (['--image-dir', 'empty'], 'error: empty: holds no image'),
     (['--image-dir', 'broken'], 'error: broken/a.jpg: not a readable image'),
