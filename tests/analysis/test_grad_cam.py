@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from mmdet.apis import inference_detector
 from mmengine.registry import init_default_scope
 from PIL import Image
-from torch import nn
 
 from mmtied.analysis.grad_cam import DetectorOutputs, Panel, class_index, detector_input, explain
 from mmtied.analysis.grad_cam_page import draw_panels, to_page
@@ -45,23 +44,86 @@ def detector(request, tmp_path_factory) -> Network:
     return load_network(str(config))
 
 
-def test_classifier_equals_the_definition(picture):
-    network = load_network('torchvision:resnet18')
-    panel = explain(network, picture, category=7, size=96)
+@pytest.mark.parametrize(
+    ('source', 'layer', 'chosen'),
+    [
+        ('torchvision:resnet18', None, 'layer4'),
+        ('torchvision:densenet121', None, 'features'),
+        # A ReLU or a sum in place follows.
+        ('torchvision:resnet18', 'layer4.1.bn2', 'layer4.1.bn2'),
+        ('torchvision:vgg11', 'features.6', 'features.6'),
+        ('mmpretrain::resnet/resnet18_8xb32_in1k.py', None, 'layer4'),
+    ],
+)
+def test_classifier_equals_the_definition(picture, source, layer, chosen):
+    network = load_network(source)
+    panel = explain(network, picture, category=7, layer=layer, size=96)
     assert panel.picture.size == (96, 96)
     assert panel.caption.startswith(f'{network.classes[7]}: 0.')
-    x = network.normalise(torch.from_numpy(np.asarray(crop(picture, 96))).permute(2, 0, 1)[None])
-    model = network.model
-    features = nn.Sequential(*list(model.children())[:-2])(x).detach().requires_grad_()
-    logit = model.fc(model.avgpool(features).flatten(1))[0, 7]
-    (gradient,) = torch.autograd.grad(logit, features)
-    cam = (gradient.mean((2, 3), keepdim=True) * features).sum(1)[0].clamp(min=0).detach()  # (3, 3)
+    model, state = network.model, {}
+
+    def hook(module, inputs, output):
+        state['map'] = output.detach().requires_grad_()
+        return state['map'].clone()
+
+    handle = network.backbone.get_submodule(chosen).register_forward_hook(hook)
+    logit = model(network.normalise(torch.from_numpy(np.asarray(crop(picture, 96))).permute(2, 0, 1)[None]))[0, 7]
+    handle.remove()
+    (gradient,) = torch.autograd.grad(logit, state['map'])
+    cam = (gradient.mean((2, 3), keepdim=True) * state['map']).sum(1)[0].clamp(min=0).detach()
     cam = (cam - cam.min()) / cam.max()
     wanted = F.interpolate(cam[None, None], (96, 96), mode='bilinear', align_corners=False)[0, 0]
     wanted = (wanted - wanted.min()) / (wanted - wanted.min()).max()
     np.testing.assert_allclose(panel.cam, wanted, atol=1e-3)
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not any(module._forward_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize(
+    'source',
+    [
+        'timm:vit_tiny_patch16_224',
+        'torchvision:swin_t',
+        'mmpretrain::swin_transformer/swin-tiny_16xb64_in1k.py',
+        'mmpretrain::hrnet/hrnet-w18_4xb32_in1k.py',
+    ],
+)
+def test_networks_whose_last_maps_no_module_returns(picture, source):
+    with pytest.raises(ValueError, match='no module with convolutions returns its last maps .* name a layer that does'):
+        explain(load_network(source), picture)
+
+
+def test_padding_of_the_pipeline_is_cut_off(monkeypatch):
+    """The map is the row, so that its last value tells how many rows of the padded image are the picture's."""
+    network = load_network('mmdet::yolox/yolox_tiny_8xb8-300e_coco.py')
+
+    def rows(network, model, layer, x, target):
+        return np.arange(x.shape[2], dtype=np.float32)[:, None].repeat(x.shape[3], 1)
+
+    monkeypatch.setattr('mmtied.analysis.grad_cam.compute', rows)
+    panel = explain(network, Image.new('RGB', (300, 100), (90, 90, 90)))
+    assert panel.cam.shape == (100, 300)
+    assert (panel.cam[0, 0], panel.cam[-1, 0]) == pytest.approx((0, 100 * 416 / 300 - 1), abs=1)
+
+
+def test_maps_that_say_nothing_are_not_drawn(picture, monkeypatch):
+    network = load_network('torchvision:resnet18')
+    for value in (0, np.nan):
+        monkeypatch.setattr(
+            'pytorch_grad_cam.GradCAM.__call__', lambda self, *_, value=value: np.full((1, 64, 64), value)
+        )
+        panel = explain(network, picture, size=64)
+        assert panel.cam is None and panel.caption.endswith(', nothing speaks for it')
+        np.testing.assert_array_equal(panel.drawn(), np.asarray(panel.picture))
+
+
+def test_what_a_network_cannot_take_is_said(picture):
+    with pytest.raises(ValueError, match='vit_b_16: does not run on this image: AssertionError: Wrong image height'):
+        explain(load_network('torchvision:vit_b_16'), picture, size=64)
+    with pytest.raises(ValueError, match='its test pipeline has TestTimeAug'):
+        network = load_network('mask-rcnn_tiedr26-mini_fpn_8e_shapes')
+        network.config.test_dataloader.dataset.pipeline[-1]['type'] = 'TestTimeAug'
+        explain(network, picture)
 
 
 def test_class_that_the_classifier_finds(picture):

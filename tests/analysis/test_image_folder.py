@@ -20,6 +20,7 @@ def test_files_in_folders_sorted_and_drawn(tmp_path):
     for name in names:
         save(tmp_path / name)
     (tmp_path / 'notes.txt').write_text('no image')
+    (tmp_path / '._b.png').write_text('what another system leaves')
     assert image_files(tmp_path) == sorted(tmp_path / name for name in names)
     two = image_files(tmp_path, 2, seed=1)
     assert len(two) == 2 and two == image_files(tmp_path, 2, seed=1) == sorted(two)
@@ -46,6 +47,12 @@ def test_pixels_are_the_middle(tmp_path):
     assert crop(Image.fromarray(picture), 28).size == (28, 28)
     small = read_pixels([save(tmp_path / 'b.png', (3, 5))], 28)
     assert small[0, :, 14, 14].tolist() == [200, 30, 60]
+
+
+def test_16_bits_keep_their_highest(tmp_path):
+    values = np.linspace(0, 65535, 256, dtype=np.uint16).reshape(16, 16)
+    Image.fromarray(values).save(tmp_path / 'a.png')
+    np.testing.assert_array_equal(np.asarray(upright(tmp_path / 'a.png'))[..., 0], values >> 8)
 
 
 def test_turned_as_the_camera_says(tmp_path):

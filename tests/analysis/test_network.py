@@ -1,13 +1,16 @@
 """Networks by name, their weights, their input, and the layers that patterns choose."""
 
+import argparse
 import sys
 
 import numpy as np
 import pytest
+import timm
 import torch
 import torchvision
 from mmdet.models.data_preprocessors import DetDataPreprocessor
 from mmpretrain.models.utils import ClsDataPreprocessor
+from safetensors.torch import save_file
 
 from mmtied.analysis.network import load_network
 from mmtied.analysis.network_layers import choose_layers, convolutions, depth
@@ -83,16 +86,60 @@ def test_weights_of_the_whole_or_of_the_backbone(tmp_path):
     loaded = load_network('tiedresnet50-s', tmp_path / 'tied.pth')
     assert torch.equal(loaded.model.stem[0].conv.weight, tied.model.stem[0].conv.weight)
     vgg = torchvision.models.vgg11()
-    torch.save(vgg.state_dict(), tmp_path / 'vgg.pth')
-    assert torch.equal(load_network('torchvision:vgg11', tmp_path / 'vgg.pth').model.classifier[0].weight,
-                       vgg.classifier[0].weight)  # fmt: skip
-    with pytest.raises(ValueError, match=r'vgg\.pth: lacks 60 of the 60 parameters of ResNet, such as conv1\.weight'):
-        load_network(config, tmp_path / 'vgg.pth')
+    torch.save({'model': vgg.state_dict(), 'args': argparse.Namespace(lr=1)}, tmp_path / 'vgg.pth')
+    loaded = load_network('torchvision:vgg11', tmp_path / 'vgg.pth')
+    assert torch.equal(loaded.model.classifier[0].weight, vgg.classifier[0].weight)
     with pytest.raises(ValueError, match='no such checkpoint'):
         load_network(config, tmp_path / 'absent.pth')
-    (tmp_path / 'text.pth').write_text('no')
-    with pytest.raises(ValueError, match='not a checkpoint'):
-        load_network(config, tmp_path / 'text.pth')
+    for text in ('no', 'hello world'):
+        (tmp_path / 'text.pth').write_text(text)
+        with pytest.raises(ValueError, match='not a checkpoint'):
+            load_network(config, tmp_path / 'text.pth')
+
+
+def test_heads_that_do_not_fit(tmp_path):
+    config = 'mmpretrain::resnet/resnet18_8xb32_in1k.py'
+    torch.save(load_network(config).backbone.state_dict(), tmp_path / 'backbone.pth')
+    assert load_network(config, tmp_path / 'backbone.pth', 'mine').title == 'mine (random head)'
+    # A classifier of torchvision or timm gets as many classes as the checkpoint has.
+    for source, build in (
+        ('torchvision:resnet18', torchvision.models.resnet18),
+        ('timm:resnet18', lambda **count: timm.create_model('resnet18', **count)),
+    ):
+        save_file(build(num_classes=7).state_dict(), tmp_path / 'seven.safetensors')
+        network = load_network(source, tmp_path / 'seven.safetensors')
+        assert (network.random, network.classes, network.model.fc.out_features) == (None, None, 7)
+
+
+@pytest.mark.parametrize(
+    ('source', 'name', 'message'),
+    [
+        ('torchvision:resnet18', 'resnet50', r'lacks \d+ of the 62 parameters of ResNet, such as layer1\.0\.conv1'),
+        ('mmpretrain::resnet/resnet18_8xb32_in1k.py', 'vgg11', 'lacks 60 of the 60 parameters of ResNet'),
+        ('tiedresnet50-s', 'resnet50', r'lacks 351 of the 351 parameters of TiedResNet'),
+    ],
+)
+def test_weights_of_another_network_are_refused(tmp_path, source, name, message):
+    torch.save(torchvision.models.get_model(name).state_dict(), tmp_path / 'other.pth')
+    with pytest.raises(ValueError, match=rf'other\.pth: {message}'):
+        load_network(source, tmp_path / 'other.pth')
+
+
+def test_facts_of_configs(tmp_path):
+    (tmp_path / 'three.py').write_text(
+        "_base_ = 'mmpretrain::resnet/resnet18_8xb32_in1k.py'\n"
+        "test_dataloader = dict(dataset=dict(classes=['a', 'b', 'c']))\n"
+        'model = dict(backbone=dict(with_cp=True), head=dict(num_classes=3))\n'
+    )
+    network = load_network(str(tmp_path / 'three.py'))
+    assert (network.classes, network.size) == (('a', 'b', 'c'), 224)
+    assert not network.backbone.with_cp
+    assert load_network('torchvision:inception_v3').size == 299
+    assert load_network('timm:vit_tiny_patch16_384').size == 384
+    assert load_network('timm:resnet50.a1_in1k').model.pretrained_cfg['tag'] == 'a1_in1k'
+    # No image passes auxiliary heads in a test.
+    google = load_network('torchvision:googlenet')
+    assert not any(name.startswith('aux') for name in convolutions(google))
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from PIL import Image
 
 @pytest.fixture
 def images(tmp_path) -> Path:
-    """A folder of three images of noise."""
+    """A folder of three images of grey noise."""
     rng = np.random.default_rng(0)
     folder = tmp_path / 'images'
     folder.mkdir()
     for i in range(3):
-        Image.fromarray(rng.integers(0, 256, (90, 120, 3), dtype=np.uint8)).save(folder / f'{i}.png')
+        Image.fromarray(rng.integers(0, 256, (90, 120), dtype=np.uint8)).save(folder / f'{i}.png')
     return folder

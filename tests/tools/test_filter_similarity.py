@@ -59,6 +59,8 @@ BAD = [
     (['--image-dir', 'empty'], 'error: empty: holds no image'),
     (['--image-dir', 'broken'], 'error: broken/a.jpg: not a readable image'),
     (['--checkpoints', 'a', 'b'], 'error: --checkpoints: 2 for 1 networks: torchvision:resnet18'),
+    (['torchvision:resnet18'], "error: --names: several networks are called 'torchvision:resnet18 (random weights)'"),
+    (['--out-dir', 'images/0.png'], 'images/0.png is no folder that can be written to'),
     (['--names', 'a', 'b'], 'error: --names: 2 for 1 networks'),
     (['--checkpoints', 'absent.pth'], 'error: absent.pth: no such checkpoint'),
     (['--filters', '1'], '--filters: 1 must be a whole number of at least 2'),
@@ -76,7 +78,14 @@ def test_bad_input_is_one_sentence(run_tool, images, tmp_path, monkeypatch, argu
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'broken').mkdir()
     (tmp_path / 'broken/a.jpg').write_text('no image')
-    status, _, errors = run_tool(TOOL, 'torchvision:resnet18', '--size', 32, '--out-dir', 'out', *arguments)
+    status, _, errors = run_tool(
+        TOOL,
+        'torchvision:resnet18',
+        '--size',
+        32,
+        *([] if '--out-dir' in arguments else ['--out-dir', 'out']),
+        *arguments,
+    )
     assert status == 2
     assert message in errors
     assert 'Traceback' not in errors
