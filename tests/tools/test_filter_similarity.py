@@ -59,7 +59,6 @@ BAD = [
     (['--image-dir', 'empty'], 'error: empty: holds no image'),
     (['--image-dir', 'broken'], 'error: broken/a.jpg: not a readable image'),
     (['--checkpoints', 'a', 'b'], 'error: --checkpoints: 2 for 1 networks: torchvision:resnet18'),
-    (['torchvision:resnet18'], "error: --names: several networks are called 'torchvision:resnet18 (random weights)'"),
     (['--out-dir', 'images/0.png'], 'images/0.png is no folder that can be written to'),
     (['--names', 'a', 'b'], 'error: --names: 2 for 1 networks'),
     (['--checkpoints', 'absent.pth'], 'error: absent.pth: no such checkpoint'),
@@ -90,3 +89,12 @@ def test_bad_input_is_one_sentence(run_tool, images, tmp_path, monkeypatch, argu
     assert message in errors
     assert 'Traceback' not in errors
     assert not (tmp_path / 'out').exists()
+
+
+def test_networks_need_names_that_differ(run_tool, tmp_path):
+    networks = 'torchvision:resnet18', 'torchvision:resnet18'
+    status, _, errors = run_tool(TOOL, *networks, '--out-dir', tmp_path / 'out')
+    assert status == 2
+    assert errors.startswith("error: --names: several networks are called 'torchvision:resnet18 (random weights)'")
+    status, output, _ = run_tool(TOOL, *networks, '--names', 'a', 'b', '--out-dir', tmp_path / 'out')
+    assert status == 0 and 'b (random weights)' in output
