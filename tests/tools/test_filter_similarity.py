@@ -77,14 +77,8 @@ def test_bad_input_is_one_sentence(run_tool, images, tmp_path, monkeypatch, argu
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'broken').mkdir()
     (tmp_path / 'broken/a.jpg').write_text('no image')
-    status, _, errors = run_tool(
-        TOOL,
-        'torchvision:resnet18',
-        '--size',
-        32,
-        *([] if '--out-dir' in arguments else ['--out-dir', 'out']),
-        *arguments,
-    )
+    folder = [] if '--out-dir' in arguments else ['--out-dir', 'out']
+    status, _, errors = run_tool(TOOL, 'torchvision:resnet18', '--size', 32, *folder, *arguments)
     assert status == 2
     assert message in errors
     assert 'Traceback' not in errors
@@ -95,6 +89,6 @@ def test_networks_need_names_that_differ(run_tool, tmp_path):
     networks = 'torchvision:resnet18', 'torchvision:resnet18'
     status, _, errors = run_tool(TOOL, *networks, '--out-dir', tmp_path / 'out')
     assert status == 2
-    assert errors.startswith("error: --names: several networks are called 'torchvision:resnet18 (random weights)'")
+    assert "error: --names: several networks are called 'torchvision:resnet18 (random weights)'" in errors
     status, output, _ = run_tool(TOOL, *networks, '--names', 'a', 'b', '--out-dir', tmp_path / 'out')
     assert status == 0 and 'b (random weights)' in output
