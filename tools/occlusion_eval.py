@@ -9,6 +9,8 @@ import os
 import sys
 from pathlib import Path
 
+from command import new_folder
+
 from mmtied.evaluation import (
     InputError,
     OcclusionBins,
@@ -81,7 +83,7 @@ def parse_args() -> argparse.Namespace:
     output = parser.add_argument_group('output')
     output.add_argument(
         '--out-dir',
-        type=Path,
+        type=new_folder,
         help='folder for occlusion.json, occlusion.csv, manifest.csv (ratio and bin of every image), report.html, '
         'curve.png and curve.pdf',
     )
@@ -98,10 +100,6 @@ def parse_args() -> argparse.Namespace:
         parser.error('--image-dir: pictures need an --out-dir')
     if args.image_dir and not args.image_dir.is_dir():
         parser.error(f'--image-dir: {args.image_dir} is no folder')
-    if args.out_dir:
-        existing = next(path for path in (args.out_dir.absolute(), *args.out_dir.absolute().parents) if path.exists())
-        if not existing.is_dir() or not os.access(existing, os.W_OK):
-            parser.error(f'--out-dir: {existing} is no folder that can be written to')
     if args.names and len(set(args.names)) < len(args.names):
         parser.error(f'--names: {args.names[0]} is given twice')
     names = ('definition', 'region', 'same_class', 'per_instance', 'engine', 'per_class', 'bootstrap')

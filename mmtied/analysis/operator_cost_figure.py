@@ -28,7 +28,7 @@ def draw_costs(costs: Sequence[OperatorCost], title: str) -> Figure:
             axes.plot(*zip(*standard), marker='D', color='black', linestyle='', label='standard')
             axes.set_xscale('log', base=2)
             axes.set_xticks(blocks, blocks)
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.1 * axes.dataLim.y1)
             axes.set_ylabel(f'{direction}: {unit}', fontsize=9)
             axes.grid(axis='y', color='#e3e6ea')
             axes.spines[['top', 'right']].set_visible(False)
