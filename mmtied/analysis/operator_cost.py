@@ -105,14 +105,7 @@ def operator_costs(
         ValueError: If a B does not divide the channels, an argument is out of range, or there is no such device.
     """
     filters = max(1, channels // 32) if filters is None else filters
-    for name, value in dict(channels=channels, size=size, filters=filters, batch=batch, repeats=repeats).items():
-        if value < 1:
-            raise ValueError(f'{name}={value} must be at least 1')
-    if kernel % 2 == 0 or kernel < 1:
-        raise ValueError(f'kernel={kernel} must be odd')
-    wrong = [b for b in blocks if b < 1 or channels % b]
-    if wrong or 1 not in blocks:
-        raise ValueError(f'blocks={list(blocks)} must have 1, and divide the {channels} channels')
+    check_shape(channels, size, filters, kernel, blocks, batch, repeats)
     check_device(device)
     operators = make_operators(channels, filters, kernel, sorted(set(blocks)), device)
     x = torch.randn(batch, channels, size, size, device=device)
@@ -149,6 +142,20 @@ def operator_costs(
         )
         for (operator, direction), highest, times in zip(runs, memory, zip(*rounds))
     ]
+
+
+def check_shape(
+    channels: int, size: int, filters: int, kernel: int, blocks: Sequence[int], batch: int, repeats: int
+) -> None:
+    """Raise a ValueError if no operators can be made of the arguments of :func:`operator_costs`."""
+    for name, value in dict(channels=channels, size=size, filters=filters, batch=batch, repeats=repeats).items():
+        if value < 1:
+            raise ValueError(f'{name}={value} must be at least 1')
+    if kernel % 2 == 0 or kernel < 1:
+        raise ValueError(f'kernel={kernel} must be odd')
+    wrong = [b for b in blocks if b < 1 or channels % b]
+    if wrong or 1 not in blocks:
+        raise ValueError(f'blocks={list(blocks)} must have 1, and divide the {channels} channels')
 
 
 def peak_memory(run: Callable[[Tensor], Tensor], x: Tensor, backward: bool) -> float | None:

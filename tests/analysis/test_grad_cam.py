@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from mmdet.apis import inference_detector
 from mmengine.registry import init_default_scope
+from pages import opened
 from PIL import Image
 
 from mmtied.analysis.grad_cam import DetectorOutputs, Panel, class_index, detector_input, explain
@@ -251,12 +252,7 @@ def test_picture():
 def test_page(browser, tmp_path, width):
     path = tmp_path / 'page.html'
     path.write_text(to_page(*panels(3), layer=None), encoding='utf-8')
-    page = browser.new_page(viewport={'width': width, 'height': 900})
-    said = []
-    page.on('console', lambda message: said.append(message.text))
-    page.on('pageerror', lambda error: said.append(str(error)))
-    page.on('request', lambda request: said.append(request.url) if request.url.startswith('http') else None)
-    page.goto(path.as_uri(), wait_until='load')
+    page, said = opened(browser, path, width)
     assert page.locator('img').count() == 9
     assert page.evaluate('[...document.images].every(e => e.complete && e.naturalWidth == 80)')
     assert page.evaluate('document.documentElement.scrollWidth') <= width

@@ -166,11 +166,13 @@ def test_other_activations_are_left_alone():
     assert torch.equal(guided, plain)
 
 
-def test_no_warning_with_relus():
-    network = Tiny()
-    with warnings.catch_warnings():
-        warnings.simplefilter('error')
-        guided_patterns(network, network.convs[0], [torch.randn(1, 3, 5, 5)], [0])
+def test_a_network_without_relus_is_warned_of_and_no_other():
+    network, plain = Tiny(), Tiny(F.silu)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        for one in (network, plain):
+            guided_patterns(one, one.convs[0], [torch.randn(1, 3, 5, 5)], [0])
+    assert [str(warning.message)[:17] for warning in caught] == ['Tiny runs no ReLU']
 
 
 def test_widths_and_what_has_none():

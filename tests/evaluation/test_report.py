@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from made_up import made_up
+from pages import opened
 
 from mmtied.datasets import write_scenes
 from mmtied.evaluation import InputError, compare_occlusion, evaluate_occlusion
@@ -25,14 +26,9 @@ def scenes(tmp_path_factory):
     return truth, found, found[::2], folder / 'val'
 
 
-def opened(browser, path, width: int):
-    """The page, and what its console says. Nothing may be fetched."""
-    page = browser.new_page(viewport={'width': width, 'height': 900})
-    said = []
-    page.on('console', lambda message: said.append(message.text))
-    page.on('pageerror', lambda error: said.append(str(error)))
-    page.on('request', lambda request: said.append(request.url) if request.url.startswith('http') else None)
-    page.goto(path.as_uri(), wait_until='load')
+def with_curves(browser, path, width: int):
+    """The page once its curves are drawn, and what its console says."""
+    page, said = opened(browser, path, width)
     page.wait_for_function('document.querySelectorAll(".figure .main-svg").length > 0')
     return page, said
 
@@ -50,7 +46,7 @@ def test_page_of_two_detectors(browser, scenes, tmp_path, width, iou_type):
     result = compare_occlusion(
         truth, found, half, iou_type, names=['whole', 'half'], bootstrap=5, random_subsets=5, per_class=True
     )
-    page, said = opened(browser, save_report(result, tmp_path / 'report.html', images), width)
+    page, said = with_curves(browser, save_report(result, tmp_path / 'report.html', images), width)
     assert page.evaluate('document.documentElement.scrollWidth') <= width
     assert page.locator('.figure').count() == 5
     for figure in page.locator('.figure').all():
@@ -91,7 +87,7 @@ def test_page_of_two_detectors(browser, scenes, tmp_path, width, iou_type):
 
 
 def test_page_without_pictures_or_resampling(browser, tmp_path):
-    page, said = opened(browser, save_report(evaluate_occlusion(*made_up()), tmp_path / 'report.html'), 1400)
+    page, said = with_curves(browser, save_report(evaluate_occlusion(*made_up()), tmp_path / 'report.html'), 1400)
     assert page.locator('.figure').count() == 3
     assert page.locator('.card, .controls').count() == 0
     assert said == []
@@ -103,7 +99,7 @@ def test_strings_from_data_are_text(browser, scenes, tmp_path):
     categories = [category | {'name': f'{category["name"]} {NASTY}'} for category in truth['categories']]
     truth = truth | {'categories': categories}
     result = compare_occlusion(truth, found, half, names=[NASTY, f'other {NASTY}'], per_class=True)
-    page, said = opened(browser, save_report(result, tmp_path / 'report.html', images), 400)
+    page, said = with_curves(browser, save_report(result, tmp_path / 'report.html', images), 400)
     assert page.evaluate('window.broken') is None
     assert NASTY in page.locator('h1').text_content()
     assert NASTY in page.locator('.layer0 title').first.text_content()
