@@ -114,3 +114,9 @@ model = mmpretrain.get_model('tiedresnet50-4s18w_8xb32_in1k')
 print(type(model.backbone).__name__, 'seresnet50-tiedse8_8xb32_in1k' in mmpretrain.list_models())
 """
     assert run(installed, '-c', code, cwd=tmp_path).split()[-2:] == ['TiedResNet', 'True']
+
+
+def test_templates_of_pages_are_in_the_wheel(installed):
+    code = 'import mmtied, pathlib; print(*sorted(f.name for f in pathlib.Path(mmtied.__file__).parent.rglob("*.j2")))'
+    names = sorted(path.name for path in (ROOT / 'mmtied').rglob('*.j2'))
+    assert run(installed, '-c', code, cwd=installed[1]).split() == names
