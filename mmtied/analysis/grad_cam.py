@@ -199,7 +199,7 @@ def compute(
     try:
         (found,) = cam(x, [target])
         return found if np.isfinite(found).all() and found.max() > 0 else None
-    except (RuntimeError, NotImplementedError, AttributeError) as error:
+    except (RuntimeError, AttributeError) as error:
         raise ValueError(f'{network.name}: no gradient comes from its scores to the layer: {error}') from error
     finally:  # The library's context manager would hide errors.
         copied.remove()
