@@ -36,19 +36,25 @@ def test_configs_by_name():
         config_file('mask-rcnn_tied50')
 
 
+@pytest.fixture(scope='module')
+def command():
+    """The names of the command that lists the zoo; it counts each backbone once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / 'tools')
+        return runpy.run_path(str(ROOT / 'tools/zoo.py'))
+
+
 @pytest.mark.slow
-def test_the_page_in_the_docs_is_made_by_the_code(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / 'tools')
-    page = runpy.run_path(str(ROOT / 'tools/zoo.py'))['page'](ROOT)
+def test_the_page_in_the_docs_is_made_by_the_code(command):
+    page = command['page'](ROOT)
     assert (ROOT / 'docs/zoo.md').read_text(encoding='utf-8') == page
     for name in config_files():
         assert f'| [{name}](' in page
 
 
 @pytest.mark.slow
-def test_figure_shows_the_published_numbers(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / 'tools')
-    figure = runpy.run_path(str(ROOT / 'tools/zoo.py'))['draw_published'](ROOT)
+def test_figure_shows_the_published_numbers(command):
+    figure = command['draw_published'](ROOT)
     shown = {
         (axes.get_title(), text.get_text()): tuple(line.get_xydata()[0])
         for axes in figure.axes

@@ -85,10 +85,10 @@ def test_weights_of_the_whole_or_of_the_backbone(tmp_path):
     torch.save({f'backbone.{k}': v for k, v in tied.model.state_dict().items()}, tmp_path / 'tied.pth')
     loaded = load_network('tiedresnet50-s', tmp_path / 'tied.pth')
     assert torch.equal(loaded.model.stem[0].conv.weight, tied.model.stem[0].conv.weight)
-    vgg = torchvision.models.vgg11()
-    torch.save({'model': vgg.state_dict(), 'args': argparse.Namespace(lr=1)}, tmp_path / 'vgg.pth')
-    loaded = load_network('torchvision:vgg11', tmp_path / 'vgg.pth')
-    assert torch.equal(loaded.model.classifier[0].weight, vgg.classifier[0].weight)
+    squeeze = torchvision.models.squeezenet1_1()
+    torch.save({'model': squeeze.state_dict(), 'args': argparse.Namespace(lr=1)}, tmp_path / 'squeeze.pth')
+    loaded = load_network('torchvision:squeezenet1_1', tmp_path / 'squeeze.pth')
+    assert torch.equal(loaded.model.classifier[1].weight, squeeze.classifier[1].weight)
     with pytest.raises(ValueError, match='no such checkpoint'):
         load_network(config, tmp_path / 'absent.pth')
     for text in ('no', 'hello world'):
@@ -115,7 +115,7 @@ def test_heads_that_do_not_fit(tmp_path):
     ('source', 'name', 'message'),
     [
         ('torchvision:resnet18', 'resnet50', r'lacks \d+ of the 62 parameters of ResNet, such as layer1\.0\.conv1'),
-        ('mmpretrain::resnet/resnet18_8xb32_in1k.py', 'vgg11', 'lacks 60 of the 60 parameters of ResNet'),
+        ('mmpretrain::resnet/resnet18_8xb32_in1k.py', 'squeezenet1_1', 'lacks 60 of the 60 parameters of ResNet'),
         ('tiedresnet50-s', 'resnet50', r'lacks 351 of the 351 parameters of TiedResNet'),
     ],
 )
