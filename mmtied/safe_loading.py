@@ -29,7 +29,11 @@ def statistic(owner: type, name: str):
 
 
 def allow_runner_checkpoints() -> None:
-    """Put what mmengine's runner writes on the list of torch's safe loading."""
+    """Put what mmengine's runner writes on the list of torch's safe loading.
+
+    And the command line, which the training scripts of torchvision and timm save beside the weights: it only holds
+    values.
+    """
     if digit_version(torch.__version__) < digit_version('2.6'):
         return  # There these checkpoints load, and the list does not take a stand-in.
     # Numpy renamed its core package; a checkpoint names these functions by the place they had when it was written.
@@ -39,6 +43,7 @@ def allow_runner_checkpoints() -> None:
         [
             HistoryBuffer,
             (statistic, 'builtins.getattr'),
+            argparse.Namespace,
             np.ndarray,
             np.dtype,
             *(type(np.dtype(name)) for name in DTYPES),
@@ -65,9 +70,7 @@ def read_checkpoint(path: str | Path) -> Any:
             from safetensors.torch import load_file
 
             return load_file(path)
-        # The command line, which the training scripts of torchvision and timm save, only holds values.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            return torch.load(path, map_location='cpu', weights_only=True)
+        return torch.load(path, map_location='cpu', weights_only=True)
     except UnpicklingError as error:  # Its text advises to load unsafely.
         raise ValueError(f'{path}: not a checkpoint, or one that holds more than tensors and plain values') from error
     except Exception as error:  # Files that are none fail in many ways.
