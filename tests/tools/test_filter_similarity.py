@@ -72,17 +72,13 @@ BAD = [
 
 
 @pytest.mark.parametrize(('arguments', 'message'), BAD, ids=[message for _, message in BAD])
-def test_bad_input_is_one_sentence(run_tool, images, tmp_path, monkeypatch, arguments, message):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / 'empty').mkdir()
-    (tmp_path / 'broken').mkdir()
-    (tmp_path / 'broken/a.jpg').write_text('no image')
+def test_bad_input_is_one_sentence(run_tool, folders, arguments, message):
     folder = [] if '--out-dir' in arguments else ['--out-dir', 'out']
     status, _, errors = run_tool(TOOL, 'torchvision:resnet18', '--size', 32, *folder, *arguments)
     assert status == 2
     assert message in errors
     assert 'Traceback' not in errors
-    assert not (tmp_path / 'out').exists()
+    assert not (folders / 'out').exists()
 
 
 def test_networks_need_names_that_differ(run_tool, tmp_path):
