@@ -95,7 +95,7 @@ def operator_costs(
         size: Height and width of the input. Defaults to 56, as published.
         filters: Output channels at B = 1. Defaults to 1 for every 32 input channels. The publication does not say.
         kernel: Its size, an odd number. Defaults to 3. The publication does not say.
-        blocks: The B that are tried, the first of them 1. Defaults to 1, 2, 4, 8, 16, 32.
+        blocks: The B that are tried, 1 among them. Defaults to 1, 2, 4, 8, 16, 32.
         batch: Images. Defaults to 1.
         repeats: Rounds that are timed, after 3 that are not. Defaults to 15.
         device: 'cpu' or 'cuda'. Defaults to 'cpu'.
