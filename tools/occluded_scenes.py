@@ -18,19 +18,25 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--val', type=int, default=200, help='number of validation scenes (default: %(default)s)')
     parser.add_argument('--size', type=int, default=128, help='height and width in pixels (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='the same seed gives the same scenes (default: 0)')
+    parser.add_argument(
+        '--disjoint-textures',
+        action='store_true',
+        help='give the objects of the two sets textures of other angles and periods (default: the same ranges)',
+    )
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    for split, images in (('train', args.train), ('val', args.val)):
+    halves = ('even', 'odd') if args.disjoint_textures else ('all', 'all')
+    for split, images, textures in zip(('train', 'val'), (args.train, args.val), halves):
         path = args.folder / f'instances_{split}.json'
-        wanted = {'split': split, 'images': images, 'size': args.size, 'seed': args.seed}
+        wanted = {'split': split, 'images': images, 'size': args.size, 'seed': args.seed, 'textures': textures}
         if path.exists() and wanted.items() <= json.loads(path.read_text()).get('info', {}).items():
             print(f'{path} holds these {images} scenes already')
             continue
         progress = partial(tqdm, desc=f'{split} scenes', unit='')
-        print(f'wrote {write_scenes(args.folder, split, images, args.size, args.seed, progress)}')
+        print(f'wrote {write_scenes(args.folder, split, images, args.size, args.seed, progress, textures)}')
 
 
 if __name__ == '__main__':

@@ -16,7 +16,7 @@ import numpy as np
 from pycocotools import mask as rle
 
 from ..evaluation import occlusion_ratio
-from .textures import background, photometric_variation, texture
+from .textures import TEXTURES, background, photometric_variation, texture
 
 CLASSES = ('disk', 'square', 'triangle', 'star', 'cross')
 # The share of a shape that must stay visible; what is hidden more than that is left out of the scene.
@@ -49,13 +49,14 @@ class Scene:
         return occlusion_ratio(boxes_of(self.masks))
 
 
-def make_scene(rng: np.random.Generator, size: int, ratio: float) -> Scene:
+def make_scene(rng: np.random.Generator, size: int, ratio: float, textures: str = 'all') -> Scene:
     """Return a scene of a wanted occlusion ratio.
 
     Args:
         rng: The only source of randomness: the same state gives the same scene.
         size: Height and width in pixels, at least 64.
         ratio: The wanted occlusion ratio, 0 to .9. The scene comes within .01 of it nearly always; at 0 exactly.
+        textures: Of the objects: 'all', or one of the halves 'even' and 'odd'. Defaults to 'all'.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -64,6 +65,8 @@ def make_scene(rng: np.random.Generator, size: int, ratio: float) -> Scene:
         raise ValueError(f'size={size} must be at least 64 pixels')
     if not 0 <= ratio <= 0.9:
         raise ValueError(f'ratio={ratio} must lie in [0, .9]')
+    if textures not in TEXTURES:
+        raise ValueError(f'textures={textures!r} must be one of {TEXTURES}')
     masks, labels, found, tries = [], [], np.inf, TRIES
     while not masks or (tries > 0 and abs(found - ratio) > TOLERANCE) or (ratio == 0 and found > 0):
         tries -= 1
@@ -78,7 +81,7 @@ def make_scene(rng: np.random.Generator, size: int, ratio: float) -> Scene:
     for mask, label, (x, y, width, height) in zip(masks, labels, boxes_of(masks).astype(int)):
         crop = np.s_[y : y + height, x : x + width]
         # Each class keeps near a hue of its own, as many things do, so that a short training can tell them apart.
-        image[crop][mask[crop]] = texture(rng, height, width, label / len(CLASSES))[mask[crop]]
+        image[crop][mask[crop]] = texture(rng, height, width, label / len(CLASSES), textures)[mask[crop]]
     return Scene(photometric_variation(rng, image), masks, labels)
 
 
@@ -153,6 +156,7 @@ def write_scenes(
     size: int = 128,
     seed: int = 0,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+    textures: str = 'all',
 ) -> Path:
     """Write a split of scenes: `folder/split/*.jpg` and, last and at once, `folder/instances_split.json`.
 
@@ -165,6 +169,7 @@ def write_scenes(
         size: Height and width of the images in pixels. Defaults to 128.
         seed: Of all randomness. Defaults to 0.
         progress: Wraps the numbers of the scenes, as ``tqdm`` does. Defaults to none.
+        textures: As in :func:`make_scene`. Defaults to 'all'.
 
     Returns:
         Path of the json file.
@@ -174,14 +179,15 @@ def write_scenes(
     start = list(split.encode())
     ratios = np.linspace(-0.1, 0.9, images).clip(0)
     np.random.default_rng([seed, *start]).shuffle(ratios)
+    info = {'split': split, 'images': images, 'size': size, 'seed': seed, 'textures': textures}
     content: dict = {
-        'info': {'description': 'mmtied occluded scenes', 'split': split, 'images': images, 'size': size, 'seed': seed},
+        'info': {'description': 'mmtied occluded scenes'} | info,
         'images': [],
         'annotations': [],
         'categories': [{'id': i + 1, 'name': name} for i, name in enumerate(CLASSES)],
     }
     for i in progress(range(images)):
-        scene = make_scene(np.random.default_rng([seed, *start, i]), size, ratios[i])
+        scene = make_scene(np.random.default_rng([seed, *start, i]), size, ratios[i], textures)
         name = f'{i:06d}.jpg'
         if not cv2.imwrite(str(folder / split / name), scene.image, [cv2.IMWRITE_JPEG_QUALITY, 95]):
             raise OSError(f'{folder / split / name} cannot be written')

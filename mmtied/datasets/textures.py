@@ -9,10 +9,24 @@ import cv2
 import numpy as np
 
 
-def texture(rng: np.random.Generator, height: int, width: int, hue: float) -> np.ndarray:
-    """Return a field of one of five patterns in two shades near a hue, given in turns of the colour circle."""
+TEXTURES = ('all', 'even', 'odd')
+
+
+def texture(rng: np.random.Generator, height: int, width: int, hue: float, textures: str = 'all') -> np.ndarray:
+    """Return a field of one of five patterns in two shades near a hue, given in turns of the colour circle.
+
+    Args:
+        rng: The only source of randomness.
+        height, width: In pixels.
+        hue: In turns.
+        textures: Which angles and periods the pattern may have. Defaults to 'all'. A board of 8 x 4 fields lies over
+            the angles and periods; 'even' takes those of its fields that are white, 'odd' the black ones: two sets
+            that have no texture in common and yet the same range.
+    """
     y, x = np.mgrid[:height, :width].astype(np.float32)
     angle, period = rng.uniform(0, np.pi), rng.uniform(6, 20)
+    while textures != 'all' and field_of(angle, period) != textures:
+        angle, period = rng.uniform(0, np.pi), rng.uniform(6, 20)
     u = (x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / period
     v = (y * np.cos(angle) - x * np.sin(angle)) * 2 * np.pi / period
     pattern = rng.integers(5)
@@ -30,6 +44,11 @@ def texture(rng: np.random.Generator, height: int, width: int, hue: float) -> np
     first, second = shade(rng, hue), shade(rng, hue)
     field = first + weight[..., None] * (second - first)
     return np.clip(field + cloud(rng, height, width, 6, 15)[..., None], 0, 255).astype(np.uint8)
+
+
+def field_of(angle: float, period: float) -> str:
+    """Return which fields of the board an angle and a period lie on, 'even' or 'odd'."""
+    return TEXTURES[1 + (int(angle / np.pi * 8) + int((period - 6) / 14 * 4)) % 2]
 
 
 def shade(rng: np.random.Generator, hue: float) -> np.ndarray:

@@ -24,8 +24,9 @@ class ResidualBackbone(BaseModule):
 
     Args:
         depth: A key of :attr:`stage_blocks`.
-        block_cfg: Arguments of the block beyond the frame's own.
-        shortcut_blocks: Blocks of the projection shortcut. Defaults to 1, an ordinary convolution.
+        block_cfg: Arguments of the block beyond the frame's own: of all blocks, or a list with those of each stage.
+        shortcut_blocks: Blocks of the projection shortcut, one number or one for each stage. Defaults to 1, an
+            ordinary convolution.
         in_channels: Channels of the image. Defaults to 3.
         stem_channels: Channels behind the stem. Defaults to ``base_channels``.
         base_channels: Planes of the first stage; every stage doubles them. Defaults to 64.
@@ -62,8 +63,8 @@ class ResidualBackbone(BaseModule):
     def __init__(
         self,
         depth: int,
-        block_cfg: dict,
-        shortcut_blocks: int = 1,
+        block_cfg: dict | Sequence[dict],
+        shortcut_blocks: int | Sequence[int] = 1,
         in_channels: int = 3,
         stem_channels: int | None = None,
         base_channels: int = 64,
@@ -97,6 +98,8 @@ class ResidualBackbone(BaseModule):
 
         channels = stem_channels
         self.stage_names = [f'layer{i + 1}' for i in range(num_stages)]
+        block_cfgs = [block_cfg] * num_stages if isinstance(block_cfg, dict) else block_cfg
+        shortcuts = each_stage(type(self), 'shortcut_blocks', shortcut_blocks, num_stages)
         for i, name in enumerate(self.stage_names):
             planes = base_channels * 2**i
             out_channels = planes * self.block.expansion
@@ -106,7 +109,7 @@ class ResidualBackbone(BaseModule):
                 try:
                     shortcut = None
                     if stride != 1 or channels != out_channels:
-                        shortcut = make_shortcut(channels, out_channels, stride, avg_down, shortcut_blocks, norm_cfg)
+                        shortcut = make_shortcut(channels, out_channels, stride, avg_down, shortcuts[i], norm_cfg)
                     block = self.block(
                         channels,
                         planes,
@@ -119,7 +122,7 @@ class ResidualBackbone(BaseModule):
                         plugins=plugins_of_stage(plugins or (), i, num_stages),
                         with_cp=with_cp,
                         zero_init_residual=zero_init_residual,
-                        **block_cfg,
+                        **block_cfgs[i],
                     )
                 except ValueError as error:
                     raise ValueError(f'{type(self).__name__} {name}.{j}: {error}') from error
@@ -204,6 +207,15 @@ def check_arguments(
     for name, value, holds, right in rules:
         if not holds:
             raise ValueError(f'{cls.__name__}: {name}={value!r} must be {right}')
+
+
+def each_stage(cls: type[ResidualBackbone], name: str, value: int | Sequence[int], num_stages: int) -> Sequence[int]:
+    """Return a number for each stage, of an argument that is one for all or a sequence with one for each."""
+    if not isinstance(value, Sequence):
+        return [value] * num_stages
+    if len(value) != num_stages:
+        raise ValueError(f'{cls.__name__}: {name}={value!r} must be a number, or one for each of {num_stages} stages')
+    return value
 
 
 def refuse_dcn(cls: type[ResidualBackbone], dcn: dict | None, stage_with_dcn: Sequence[bool]) -> None:

@@ -16,7 +16,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from .bottleneck import Bottleneck, tied_conv, width_of
-from .residual_backbone import ResidualBackbone
+from .residual_backbone import ResidualBackbone, each_stage
 
 MIXERS = ('sum', 'concat', 'none')
 
@@ -114,16 +114,19 @@ class TiedResNet(ResidualBackbone):
         splits: Chunks that a bottleneck's 3x3 convolutions are cut into. Defaults to 4.
         base_width: Width of a split where a stage has 64 planes; in the following stages it doubles with the planes.
             Defaults to 32.
-        blocks: B of each split's 3x3 TBC. Defaults to (1, 2, 4, 8).
-        entry_blocks: B of the 1x1 TBC that enters a bottleneck. Defaults to 2.
+        blocks: B of each split's 3x3 TBC, or a list of such lists, one for each stage. Defaults to (1, 2, 4, 8) in
+            all stages.
+        entry_blocks: B of the 1x1 TBC that enters a bottleneck; as the two below, one number or one for each stage.
+            Defaults to 2.
         shortcut_blocks: B of the 1x1 TBC of a projection shortcut. Defaults to 2.
         mixer: What enters the mixer: the 'sum' of the splits' outputs, their 'concat', or 'none' for no mixer
             (Table 6). Defaults to 'sum'.
         mixer_blocks: B of the mixer's 3x3 TBC. Defaults to 2.
-        **kwargs: Arguments of mmdet's ResNet: ``in_channels, stem_channels, base_channels, num_stages, strides,
-            dilations, out_indices, style, deep_stem, avg_down, frozen_stages, conv_cfg, norm_cfg, norm_eval,
-            plugins, with_cp, zero_init_residual, init_cfg``, see :class:`ResidualBackbone`. A ``dcn`` is refused: a
-            deformable convolution has no tied form.
+        num_stages: Stages, 1 to 4. Defaults to 4.
+        **kwargs: Arguments of mmdet's ResNet: ``in_channels, stem_channels, base_channels, strides, dilations,
+            out_indices, style, deep_stem, avg_down, frozen_stages, conv_cfg, norm_cfg, norm_eval, plugins, with_cp,
+            zero_init_residual, init_cfg``, see :class:`ResidualBackbone`. A ``dcn`` is refused: a deformable
+            convolution has no tied form.
         block_cfg: What the block of a subclass takes beyond these. Defaults to None.
 
     Shape:
@@ -149,19 +152,44 @@ class TiedResNet(ResidualBackbone):
         depth: int = 50,
         splits: int = 4,
         base_width: int = 32,
-        blocks: Sequence[int] = (1, 2, 4, 8),
-        entry_blocks: int = 2,
-        shortcut_blocks: int = 2,
+        blocks: Sequence[int] | Sequence[Sequence[int]] = (1, 2, 4, 8),
+        entry_blocks: int | Sequence[int] = 2,
+        shortcut_blocks: int | Sequence[int] = 2,
         mixer: str = 'sum',
-        mixer_blocks: int = 2,
+        mixer_blocks: int | Sequence[int] = 2,
+        num_stages: int = 4,
         block_cfg: dict | None = None,
         **kwargs,
     ) -> None:
-        name = type(self).__name__
-        if not isinstance(blocks, Sequence) or len(blocks) != splits:
-            raise ValueError(f'{name}: blocks={blocks!r} must hold one number for each of splits={splits}')
+        cls = type(self)
         if mixer not in MIXERS:
-            raise ValueError(f'{name}: mixer={mixer!r} must be one of {MIXERS}')
-        tied = dict(base_width=base_width, blocks=blocks, entry_blocks=entry_blocks, mixer=mixer)
-        block_cfg = dict(tied, mixer_blocks=mixer_blocks, **block_cfg or {})
-        super().__init__(depth, block_cfg, shortcut_blocks, **kwargs)
+            raise ValueError(f'{cls.__name__}: mixer={mixer!r} must be one of {MIXERS}')
+        of_stages = zip(
+            split_blocks(cls, blocks, splits, num_stages),
+            each_stage(cls, 'entry_blocks', entry_blocks, num_stages),
+            each_stage(cls, 'mixer_blocks', mixer_blocks, num_stages),
+        )
+        block_cfgs = [
+            dict(
+                base_width=base_width,
+                blocks=stage_blocks,
+                entry_blocks=stage_entry,
+                mixer=mixer,
+                mixer_blocks=stage_mixer,
+                **block_cfg or {},
+            )
+            for stage_blocks, stage_entry, stage_mixer in of_stages
+        ]
+        super().__init__(depth, block_cfgs, shortcut_blocks, num_stages=num_stages, **kwargs)
+
+
+def split_blocks(cls: type[TiedResNet], blocks: Sequence, splits: int, num_stages: int) -> list[Sequence[int]]:
+    """Return the blocks of the splits for each stage, of an argument that holds one list for all or one for each."""
+    each = isinstance(blocks, Sequence) and all(isinstance(stage, Sequence) for stage in blocks)
+    stages = list(blocks) if each else [blocks] * num_stages
+    if len(stages) != num_stages or not all(isinstance(stage, Sequence) and len(stage) == splits for stage in stages):
+        raise ValueError(
+            f'{cls.__name__}: blocks={blocks!r} must hold one number for each of splits={splits}, or such a list for '
+            f'each of {num_stages} stages'
+        )
+    return stages
