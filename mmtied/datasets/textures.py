@@ -8,7 +8,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-
 TEXTURES = ('all', 'even', 'odd')
 
 

@@ -21,10 +21,10 @@ FEWEST_SEEDS = 3
 MARGIN = 0.5
 HEADER = """# What the study found so far
 
-Made by `tools/study.py` from the runs in `docs/study`; [study.md](study.md) says what was asked and how. Differences are
-the first network's less the second's, in points, with 95% intervals over seeds and test images; runs of the same seed
-and the same resamples of the images are paired. All networks are trained from scratch on small generated scenes unless
-a row says otherwise.
+Made by `tools/study.py` from the runs in `docs/study`; [study.md](../study.md) says what was asked and how. Differences
+are the first network's less the second's, in points, with 95% intervals over seeds and test images; runs of the same
+seed and the same resamples of the images are paired. All networks are trained from scratch on small generated scenes
+unless a row says otherwise.
 """
 
 
@@ -68,7 +68,7 @@ def page(runs: Runs, questions: Sequence[Question]) -> Iterator[str]:
     if any('similarity' in run for run in runs['tied'].values()):
         yield '\n![Similarity of the filters, at the start and trained](similarity.png)'
     yield '\n## Networks\n'
-    yield 'Backbones at 128x128 (nuclei: 256x256); AP and AP75 of boxes, mean of the seeds and their standard deviation.\n'
+    yield 'Backbones at 128x128 (nuclei: 256x256); AP and AP75 of boxes, mean of the seeds ± standard deviation.\n'
     yield from table(
         ['arm', 'network', 'parameters, M', 'MMACs', 'steps', 'seeds', 'AP', 'AP75', 'minutes a run'],
         [arm_row(name, of_arm) for name, of_arm in runs.items() if of_arm],

@@ -15,7 +15,7 @@ from mmengine.registry import HOOKS, MODELS
 from mmengine.runner import Runner
 from torch import nn
 
-import mmtied.models  # noqa: F401
+import mmtied.models
 
 from ..analysis.complexity import complexity
 from ..files import written_aside
