@@ -20,6 +20,7 @@ class Arm:
         length: Steps, as a share of the schedule. Defaults to 1.
         start: Arm whose trained backbone is projected onto this one, seed by seed; None for a random start.
         validations: How often the test set is evaluated on the way; only the calibration looks. Defaults to 0.
+        rate: Learning rate. Defaults to 1e-3, that of the zoo's small recipe; only the round of tuning has others.
         similarity: Whether the filters are compared, trained and at the start. Defaults to False.
     """
 
@@ -31,6 +32,7 @@ class Arm:
     length: float = 1
     start: str | None = None
     validations: int = 0
+    rate: float = 1e-3
     similarity: bool = False
 
     def model(self) -> dict:

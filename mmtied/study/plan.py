@@ -53,7 +53,14 @@ ARMS: dict[str, Arm] = {
     # Real images.
     'untied-nuclei': Arm('untied, nuclei', untied(), data='nuclei'),
     'tied-nuclei': Arm('tied, nuclei', data='nuclei'),
+    # One round of tuning, the same for both sides.
+    'untied-slow': Arm('untied, rate 5e-4', untied(), rate=5e-4),
+    'tied-slow': Arm('tied, rate 5e-4', rate=5e-4),
+    'untied-fast': Arm('untied, rate 2e-3', untied(), rate=2e-3),
+    'tied-fast': Arm('tied, rate 2e-3', rate=2e-3),
 }
+TUNED = ('untied', 'untied-slow', 'untied-fast', 'tied', 'tied-slow', 'tied-fast')
+TUNING_SEED = 5
 
 
 @dataclass(frozen=True)
@@ -135,9 +142,9 @@ class Schedule:
 def runs(questions: tuple[Question, ...] = (*QUESTIONS, *FURTHER)) -> Iterator[tuple[str, int]]:
     """Yield the arm and the seed of every run once, in the order in which they are worth having.
 
-    An arm that another starts from comes before it.
+    An arm that another starts from comes before it; the round of tuning comes last.
     """
-    seen = {('calibration', 100)}
+    seen = set()
     for question in questions:
         for seed in range(question.seeds):
             for pair in question.pairs:
@@ -146,3 +153,4 @@ def runs(questions: tuple[Question, ...] = (*QUESTIONS, *FURTHER)) -> Iterator[t
                         if (name, seed) not in seen:
                             seen.add((name, seed))
                             yield name, seed
+    yield from ((name, TUNING_SEED) for name in TUNED)

@@ -17,6 +17,8 @@ from pathlib import Path
 from ..datasets import write_scenes
 from .plan import ARMS, Schedule
 
+PACKAGE = Path(__file__).resolve().parents[1]
+
 
 @dataclass(frozen=True)
 class Folders:
@@ -59,7 +61,9 @@ def make_scenes(folder: Path, schedule: Schedule) -> None:
             write_scenes(folder, split, count, seed=schedule.seed, textures=textures)
 
 
-def run_all(runs: Sequence[tuple[str, int]], folders: Folders, schedule: Schedule, workers: int) -> list[str]:
+def run_all(
+    runs: Sequence[tuple[str, int]], folders: Folders, schedule: Schedule, workers: int, most: int | None = None
+) -> list[str]:
     """Train and test what has no result yet, in order; what is interrupted starts anew the next time.
 
     Args:
@@ -67,6 +71,7 @@ def run_all(runs: Sequence[tuple[str, int]], folders: Folders, schedule: Schedul
         folders: Of the study.
         schedule: Of the study.
         workers: How many run side by side.
+        most: How many are made at most. Defaults to None: all.
 
     Returns:
         A sentence for each run that failed or had to be left out.
@@ -77,6 +82,7 @@ def run_all(runs: Sequence[tuple[str, int]], folders: Folders, schedule: Schedul
         problems.append(f'{arm}: left out, its data is not given')
     missing = [(arm, seed) for arm, seed in missing if folders.data(arm) is not None]
     print(f'{len(runs) - len(missing)} of {len(runs)} runs are done or left out', flush=True)
+    missing = missing[:most]
     if not missing:
         return problems
     make_scenes(folders.work / 'scenes', schedule)
@@ -127,6 +133,7 @@ class Processes:
         shutil.rmtree(folder, ignore_errors=True)  # What a killed run has left.
         folder.mkdir(parents=True)
         variables = {'MMTIED_SHAPES': str(folders.data(arm)), 'MMTIED_NUCLEI': str(folders.data(arm))}
+        variables['PYTHONPATH'] = str(PACKAGE.parent)  # A checkout need not be installed.
         threads = {'OMP_NUM_THREADS': '1', 'MKL_NUM_THREADS': '1'}
         log = folder / 'output.log'
         with log.open('w') as file:

@@ -69,7 +69,7 @@ def run_config(arm: Arm, seed: int, folder: Path, schedule: Schedule, start: Pat
         for step in loader.dataset.pipeline:
             if step.type == 'LoadAnnotations':
                 step.with_mask = False
-    config.optim_wrapper.optimizer.fused = True  # The same steps, a sixth of the time less.
+    config.optim_wrapper.optimizer.update(lr=arm.rate, fused=True)  # Fused: a sixth of the time less.
     config.train_dataloader.sampler = dict(type='InfiniteSampler', shuffle=True)
     config.train_dataloader.pop('batch_sampler')
     config.train_dataloader.dataset.indices = arm.images

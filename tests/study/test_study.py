@@ -1,0 +1,155 @@
+"""The study as a command: what is done is skipped, what was killed starts anew, the report follows from the runs."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from mmtied.evaluation import evaluate_occlusion
+from mmtied.study.arms import Arm
+from mmtied.study.estimate import estimate
+from mmtied.study.plan import ARMS, Question, Schedule
+from mmtied.study.report import read_runs, save_report, verdict
+from mmtied.study.score import RESAMPLES, score_run
+from mmtied.study.train import project_backbone, run_config
+
+MAIN = Question(1, 'one beats the other', (('tied', 'untied'),))
+
+
+@pytest.mark.slow
+def test_tiny_study(run_tool, tmp_path):
+    folders = ['--results', tmp_path / 'results', '--work-dir', tmp_path / 'work']
+    killed = tmp_path / 'work' / 'untied-0' / '20200101' / 'vis_data'
+    killed.mkdir(parents=True)
+    (killed / 'scalars.json').write_text('not a whole line')
+    status, out, err = run_tool('study.py', '--tiny', *folders, '--arms', 'untied', 'tied', '--runs', 2)
+    assert status == 0, err
+    runs = read_runs(tmp_path / 'results')
+    assert {(arm, seed) for arm, of_arm in runs.items() for seed in of_arm} == {('untied', 0), ('tied', 0)}
+    kept = runs['tied'][0]
+    truth = tmp_path / 'work' / 'scenes' / 'instances_val.json'
+    found = evaluate_occlusion(truth, tmp_path / 'work' / 'tied-0' / 'results.bbox.json', 'bbox')
+    assert [row['AP'] for row in kept['rows']] == [round(1e4 * row.AP) for row in (found.all, *found.bins)]
+    assert {layer['state'] for layer in kept['similarity']} == {'start', 'trained'}
+    assert len(kept['partial']) == 24
+    page = (tmp_path / 'results' / 'results.md').read_text()
+    assert '| tied, untied | 1 of 5 |' in page
+    assert (tmp_path / 'results' / 'curves.png').stat().st_size > 10_000
+    status, out, err = run_tool('study.py', '--tiny', *folders, '--arms', 'untied', 'tied', '--runs', 0)
+    assert status == 0, err
+    assert '2 of 6 runs are done or left out' in out
+    assert 'making' not in out
+    assert (tmp_path / 'results' / 'results.md').read_text() == page
+
+
+@pytest.mark.slow
+def test_a_run_that_fails_is_named(run_tool, tmp_path):
+    scenes = tmp_path / 'work' / 'scenes'
+    scenes.mkdir(parents=True)
+    for split in ('train', 'val'):
+        (scenes / f'instances_{split}.json').write_text('{')
+    folders = ['--results', tmp_path / 'results', '--work-dir', tmp_path / 'work']
+    status, _, err = run_tool('study.py', '--tiny', *folders, '--arms', 'tied', '--runs', 1)
+    assert status == 2
+    assert re.search(r'error: tied-0: failed with exit status 1, see .*output\.log', err)
+    assert not list((tmp_path / 'results').glob('*.json'))
+
+
+def test_nuclei_are_left_out_without_their_folder(run_tool, tmp_path):
+    folders = ['--results', tmp_path / 'results', '--work-dir', tmp_path / 'work']
+    status, _, err = run_tool('study.py', '--tiny', *folders, '--arms', 'tied-nuclei')
+    assert status == 2
+    assert 'tied-nuclei: left out, its data is not given' in err
+
+
+def boxes(rng: np.random.Generator, images: int) -> tuple[dict, list[dict]]:
+    """A set of overlapping boxes, and detections near them."""
+    truth, found = [], []
+    for image in range(1, images + 1):
+        for _ in range(4):
+            box = [*rng.uniform(0, 40, 2), *rng.uniform(20, 40, 2)]
+            entry = {'image_id': image, 'category_id': 1, 'bbox': box}
+            truth.append(entry | {'id': len(truth) + 1, 'area': box[2] * box[3], 'iscrowd': 0})
+            found.append(entry | {'bbox': (box + rng.normal(0, 3, 4)).tolist(), 'score': rng.uniform(0.2, 1)})
+    images = [{'id': i, 'width': 100, 'height': 100} for i in range(1, images + 1)]
+    return {'images': images, 'annotations': truth, 'categories': [{'id': 1, 'name': 'one'}]}, found
+
+
+def test_what_is_kept_can_be_paired(tmp_path):
+    """The same images are in the same resample of every run, so equal detections have equal samples."""
+    rng = np.random.default_rng(3)
+    truth, found = boxes(rng, 40)
+    shifted = [entry | {'bbox': [entry['bbox'][0] + 1, *entry['bbox'][1:]]} for entry in found]
+    kept = []
+    for name, content in (('truth', truth), ('a', found), ('again', found[::-1]), ('b', shifted)):
+        (tmp_path / f'{name}.json').write_text(json.dumps(content))
+    for name in ('a', 'again', 'b'):
+        kept.append(score_run(tmp_path / 'truth.json', tmp_path / f'{name}.json'))
+    assert kept[0] == kept[1]
+    samples = np.array([run['rows'][0]['AP_samples'] for run in kept], dtype=float)
+    assert samples.shape == (3, RESAMPLES)
+    assert np.var(samples[0] - samples[2]) < 0.5 * (np.var(samples[0]) + np.var(samples[2]))
+
+
+def test_config_of_a_run(tmp_path, monkeypatch):
+    monkeypatch.setenv('MMTIED_SHAPES', str(tmp_path))
+    arm = Arm('half', {'mixer': 'none'}, base_channels=16, images=400, length=0.5, rate=2e-3)
+    config = run_config(arm, seed=3, folder=tmp_path, schedule=Schedule(), start=None)
+    assert config.train_cfg.max_iters == 2000
+    assert config.param_scheduler[1].milestones == [1000, 1667]
+    assert config.optim_wrapper.optimizer.lr == 2e-3
+    assert config.train_dataloader.dataset.indices == 400
+    assert config.randomness.seed == 3
+    assert config.model.neck.in_channels == [64, 128, 256, 512]
+    assert 'mask_head' not in config.model.roi_head
+
+
+def test_warm_start_is_the_projection(tmp_path):
+    from mmengine.registry import MODELS
+
+    from mmtied.tying import untie
+
+    wiring, tied = (MODELS.build(ARMS[arm].model()) for arm in ('wiring', 'tied'))
+    state = {f'backbone.{name}': value for name, value in wiring.state_dict().items()} | {'head': torch.ones(1)}
+    torch.save({'state_dict': state}, tmp_path / 'trained.pth')
+    out = project_backbone(tmp_path / 'trained.pth', ARMS['tied'].model(), tmp_path / 'start.pth')
+    start = torch.load(out, weights_only=True)['state_dict']
+    tied.load_state_dict({name.removeprefix('backbone.'): value for name, value in start.items()})
+    # Nearest in least squares: the mean of the diagonal blocks.
+    for name in ('layer1.0.splits.2.conv', 'layer4.1.entry.conv'):
+        layer, full = tied.get_submodule(name), wiring.get_submodule(name).weight
+        out_width, in_width = layer.weight.shape[:2]
+        diagonal = [
+            full[b * out_width : (b + 1) * out_width, b * in_width : (b + 1) * in_width] for b in range(layer.blocks)
+        ]
+        torch.testing.assert_close(layer.weight, torch.stack(diagonal).mean(0))
+    untie(tied)  # It is a whole network.
+
+
+@pytest.mark.parametrize(
+    'values, measure, said',
+    [
+        ([1.0, 1.1, 0.9], 'AP', 'supported'),
+        ([-1.0, -1.1, -0.9], 'AP', 'not supported'),
+        ([0.1, -0.1, 0.05], 'AP', 'not supported'),
+        ([2.0, -2.0, 3.0], 'AP', 'undecided'),
+        ([1.0, 1.1], 'AP', 'undecided, fewer than 3 seeds'),
+        ([-1.0, -1.1, -0.9], 'partial', 'supported'),
+        ([1.0, 1.1, 0.9], 'partial', 'not supported'),
+    ],
+)
+def test_verdicts(values, measure, said):
+    question = Question(1, 'a claim', (), measure=measure)
+    assert verdict(estimate(values, [np.array([])] * len(values)), question) == said
+
+
+def test_two_sided_verdicts():
+    question = Question(10, 'they differ', (), two_sided=True)
+    for values, said in (([-1, -1.1, -0.9], 'supported'), ([0.1, -0.1, 0], 'not supported'), ([3, -3, 1], 'undecided')):
+        assert verdict(estimate(values, [np.array([])] * 3), question) == said
+
+
+def test_no_runs_no_report(tmp_path):
+    assert save_report(tmp_path, [MAIN]) == []
