@@ -8,7 +8,7 @@ PAIR := r26 tiedr26
 PAIR_CONFIGS := $(PAIR:%=configs/occluded_shapes/mask-rcnn_%-mini_fpn_8e_shapes.py)
 PAIR_OPTIONS := --checkpoints $(PAIR:%=$(FIGURES)/%/epoch_8.pth) --names ResNet-26-mini TiedResNet-26-mini
 
-.PHONY: help env check demo figures test fast lint format lock clean
+.PHONY: help env check demo figures test fast fuzz lint format lock clean
 
 help:  ## show the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ test: env lint  ## lint and run all tests
 
 fast: env  ## run the tests that train no network
 	$(RUN) -m pytest -m "not slow"
+
+fuzz: env  ## try the property tests on random examples, many more than `test` does
+	$(RUN) -m pytest -m hypothesis --hypothesis-profile fuzz --hypothesis-show-statistics
 
 lint: env  ## check with ruff
 	$(RUN) -m ruff check .

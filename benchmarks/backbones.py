@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument('--size', type=int, default=224, help='height and width of the images (default: 224)')
     parser.add_argument('--repeats', type=int, default=7)
     args = parser.parse_args()
-    MMLogger.get_instance('backbones', log_level=logging.WARNING)  # the table alone is on stdout
+    MMLogger.get_instance('backbones').setLevel(logging.WARNING)  # the table alone is on stdout
     print(f'# {machine(args.device)}, batch {args.batch}, {args.size}x{args.size}')
     table = csv.writer(sys.stdout, lineterminator='\n')
     table.writerow(['ordinary', 'tied', 'pass', 'ordinary_ms', 'tied_ms', 'ratio', 'macs_ratio'])

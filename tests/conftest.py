@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import os
+import random
 import runpy
 import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
+import profiles  # noqa: F401
 import pytest
 import torch
+from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
+from pages import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = Path(os.environ.get('MMTIED_TEST_DATA', ROOT.parent / 'shared' / 'data'))
 
 
 @pytest.fixture(autouse=True)
-def seeded():
+def alone():
+    """Start each test as if it were the only one: seeded, and without the scope and the loggers of earlier ones."""
+    random.seed(0)
+    np.random.seed(0)
     torch.manual_seed(0)
+    # A logger writes to what was the standard output when it was made, which pytest has closed by the next test.
+    for manager in (DefaultScope, MMLogger):
+        manager._instance_dict.clear()
 
 
 @pytest.fixture
@@ -58,6 +70,7 @@ def browser():
         pytest.skip('needs a chromium on the PATH (Debian: apt-get install chromium)')
     flags = '--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update'
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=[*flags.split(), '--disable-sync'])
+        args = [*flags.split(), '--disable-sync']
+        browser = playwright.chromium.launch(executable_path=path, args=args, timeout=PATIENCE)
         yield browser
         browser.close()

@@ -114,7 +114,7 @@ def test_says_what_its_name_says(path):
             assert (cfg.blocks, cfg.groups) == (1, int(attention[2]))
 
 
-@pytest.mark.parametrize('path', cases())
+@pytest.mark.parametrize('path', list(cases()))
 def test_trains_a_step_and_infers(path):
     config = Config.fromfile(path)
     init_default_scope(config.default_scope)

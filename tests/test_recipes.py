@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -35,6 +36,13 @@ def run(folder: Path, *command, **environment) -> str:
     )
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     return done.stdout + done.stderr
+
+
+def free_port() -> str:
+    """A port for the processes of one run, that another run of the tests beside this one does not take."""
+    with socket.socket() as one:
+        one.bind(('127.0.0.1', 0))
+        return str(one.getsockname()[1])
 
 
 def resized(index: int, *splits: str, scale: str = 'scale', size: str = '(96,96)', inner: str = '') -> list[str]:
@@ -143,7 +151,7 @@ def test_two_processes_evaluate_as_one(coco):
     run(
         *(coco, ROOT / 'tools/dist_test.sh', 'stand_in.py', 'stand_in.pth', 2, '--work-dir', 'two'),
         *('--cfg-options', *LOADERS, *size),
-        **dict(PORT='29512', PYTHONPATH=WITH_TESTS),
+        **dict(PORT=free_port(), PYTHONPATH=WITH_TESTS),
     )
     assert scores(coco / 'two') == one
 
@@ -157,7 +165,7 @@ def test_two_processes_train_one_network(coco):
     log = run(
         *(coco, ROOT / 'tools/dist_train.sh', 'sums.py', 2, '--work-dir', 'dist', '--cfg-options'),
         *('train_cfg.max_epochs=1', *COCO),
-        **dict(PORT='29511', PYTHONPATH=WITH_TESTS),
+        **dict(PORT=free_port(), PYTHONPATH=WITH_TESTS),
     )
     assert 'GPU number: 2' in log
     states = torch.load(coco / 'dist/epoch_1.pth', weights_only=True)['state_dict']

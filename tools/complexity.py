@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     # Building TiedBackbone tells what it tied, which belongs into a training log.
-    MMLogger.get_instance('complexity', log_level=logging.WARNING)
+    MMLogger.get_instance('complexity').setLevel(logging.WARNING)
     rows = complexity_rows(args.tables)
     markdown = HEADER + to_markdown(rows)
     if args.tables == TABLES:

@@ -64,7 +64,7 @@ def build(config: str) -> nn.Module:
 def main() -> None:
     args = parse_args()
     # Initialising writes a line for every tensor, which belongs into a training log.
-    MMLogger.get_instance('convert_weights', log_level=logging.WARNING)
+    MMLogger.get_instance('convert_weights').setLevel(logging.WARNING)
     if args.out.resolve() == args.source.resolve():
         raise ValueError(f'{args.out}: is the source, which is not overwritten')
     backbone = build(args.config)

@@ -45,7 +45,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    MMLogger.get_instance('filter_similarity', log_level=logging.WARNING)
+    MMLogger.get_instance('filter_similarity').setLevel(logging.WARNING)
     torch.manual_seed(args.seed)
     networks = load_networks(args)
     layers = [choose_layers(network, args.layers) for network in networks]

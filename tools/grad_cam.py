@@ -43,7 +43,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    MMLogger.get_instance('grad_cam', log_level=logging.WARNING)
+    MMLogger.get_instance('grad_cam').setLevel(logging.WARNING)
     torch.manual_seed(args.seed)
     files = image_files(args.image_dir, args.images, args.seed)
     pictures = [upright(file) for file in files]

@@ -86,7 +86,7 @@ def train(network: Network, pixels: Tensor, labels: Tensor, epochs: int) -> None
 def main() -> None:
     args = parse_args()
     # Initialising writes a line for every tensor, which belongs into a training log.
-    MMLogger.get_instance('probe_similarity', log_level=logging.WARNING)
+    MMLogger.get_instance('probe_similarity').setLevel(logging.WARNING)
     pixels, labels = read_digits()
     test = torch.arange(len(pixels)) % 3 == 0
     results = []

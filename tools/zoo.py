@@ -117,7 +117,7 @@ def draw_published(root: Path) -> Figure:
 
 def main() -> None:
     args = parse_args()
-    MMLogger.get_instance('zoo', log_level=logging.WARNING)
+    MMLogger.get_instance('zoo').setLevel(logging.WARNING)
     if args.figure is not None:
         print('wrote', save_figure(draw_published(zoo_root()), args.figure))
         if args.out is None:

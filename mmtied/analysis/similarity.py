@@ -176,4 +176,6 @@ def cosine_similarity(vectors: Tensor) -> np.ndarray:
     rows = vectors.detach().flatten(1).double()
     norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     rows = rows / norms.where(norms > 0, torch.nan)
-    return (rows @ rows.T).clamp(-1, 1).cpu().numpy()
+    products = rows @ rows.T
+    # The product of a matrix and its transpose may sum the two halves in different orders; their mean is symmetric.
+    return ((products + products.T) / 2).clamp(-1, 1).cpu().numpy()

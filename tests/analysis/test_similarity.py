@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from torch import Tensor, nn
@@ -136,7 +136,6 @@ vectors = st.lists(st.lists(st.floats(-1e3, 1e3).filter(lambda x: x == 0 or abs(
                    min_size=2, max_size=6)  # fmt: skip
 
 
-@settings(deadline=None)
 @given(vectors, st.floats(0.01, 100))
 def test_cosine_similarity(rows, scale):
     rows = torch.tensor(rows, dtype=torch.float64)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as rle
 
@@ -19,7 +19,6 @@ def test_all_encodings_of_a_mask():
         assert (decode(segmentation, {'height': 8, 'width': 9}) == mask).all()
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_what_the_reference_encodes_is_right(seed):
     rng = np.random.default_rng(seed)

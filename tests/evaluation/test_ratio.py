@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as rle
 from scipy.stats import spearmanr
@@ -56,7 +56,6 @@ def by_pixels(masks: np.ndarray, definition: str) -> tuple[float, float]:
     return sum((a & b).sum() for i, a in enumerate(masks) for b in masks[:i]), masks.sum()
 
 
-@settings(max_examples=200, deadline=None)
 @given(boxes, st.sampled_from(['covered', 'union', 'pairwise']))
 def test_boxes_equal_counting_pixels(boxes, definition):
     overlap, total = by_pixels(rasters(boxes), definition)
@@ -65,7 +64,6 @@ def test_boxes_equal_counting_pixels(boxes, definition):
     assert (ratio == 0) == (overlap == 0)
 
 
-@settings(max_examples=100, deadline=None)
 @given(seeds, st.sampled_from(['covered', 'union', 'pairwise']))
 def test_masks_equal_counting_pixels(seed, definition):
     masks = blobs(seed)
@@ -74,7 +72,6 @@ def test_masks_equal_counting_pixels(seed, definition):
     assert ratio == pytest.approx(overlap / total if total else 0, abs=1e-12)
 
 
-@settings(max_examples=100, deadline=None)
 @given(boxes, seeds)
 def test_hybrid_equals_counting_pixels(boxes, seed):
     rng = np.random.default_rng(seed)
@@ -87,7 +84,6 @@ def test_hybrid_equals_counting_pixels(boxes, seed):
     assert shares == pytest.approx(np.where(areas > 0, pixels / np.maximum(areas, 1), 0), abs=1e-12)
 
 
-@settings(max_examples=100, deadline=None)
 @given(boxes)
 def test_instances_equal_counting_pixels(boxes):
     masks = rasters(boxes)
@@ -98,7 +94,6 @@ def test_instances_equal_counting_pixels(boxes):
         assert ((shares == 0) == (wanted == 0)).all()
 
 
-@settings(max_examples=100, deadline=None)
 @given(boxes, seeds, st.sampled_from(['covered', 'union', 'pairwise']))
 def test_same_class_sums_over_the_classes(boxes, seed, definition):
     classes = np.random.default_rng(seed).integers(0, 3, len(boxes))
@@ -111,7 +106,6 @@ def test_same_class_sums_over_the_classes(boxes, seed, definition):
         assert shares[classes == value] == pytest.approx(instance_occlusion(np.array(boxes)[classes == value]))
 
 
-@settings(max_examples=100, deadline=None)
 @given(boxes, st.floats(0.1, 50), st.floats(-100, 100), st.randoms())
 def test_does_not_depend_on_scale_place_or_order(boxes, scale, shift, random):
     wanted = occlusion_ratio(np.array(boxes))

@@ -29,7 +29,7 @@ def scenes(tmp_path_factory):
 def with_curves(browser, path, width: int):
     """The page once its curves are drawn, and what its console says."""
     page, said = opened(browser, path, width)
-    page.wait_for_function('document.querySelectorAll(".figure .main-svg").length > 0')
+    page.wait_for_function('[...document.querySelectorAll(".figure")].every(e => e.querySelector(".trace"))')
     return page, said
 
 
@@ -81,7 +81,8 @@ def test_page_of_two_detectors(browser, scenes, tmp_path, width, iou_type):
     page.locator('#order').select_option(label='half loses most')
     f1 = visible(page, '.card', r'[...e.innerText.matchAll(/F1 ([\d.]+)/g)].map(m => +m[1])')
     losses = [first - second for first, second in f1]
-    assert losses == pytest.approx(sorted(losses, reverse=True), abs=0.011)
+    # A loss is of two rounded numbers, which puts it off by .01 at most; likewise the one that takes its place.
+    assert losses == pytest.approx(sorted(losses, reverse=True), abs=0.0201)
     assert said == []
     page.close()
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mmcv.cnn import ConvModule
 from torch import nn
@@ -48,9 +48,8 @@ layers = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
-@given(layer=layers)
-def test_equals_definition(layer):
+@given(random=st.random_module(), layer=layers)
+def test_equals_definition(random, layer):
     x = torch.randn(2, layer.in_channels, 7, 9, dtype=torch.double)
     assert_close(layer(x), by_definition(layer, x))
     assert_close(layer(x[0]), by_definition(layer, x)[0])

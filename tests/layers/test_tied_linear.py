@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.testing import assert_close
@@ -14,14 +14,14 @@ def by_definition(layer: TiedLinear, x: torch.Tensor) -> torch.Tensor:
     return torch.cat([nn.functional.linear(b, layer.weight, layer.bias) for b in x.chunk(layer.blocks, -1)], -1)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
+    random=st.random_module(),
     blocks=st.sampled_from([1, 2, 3, 8]),
     sizes=st.tuples(st.integers(1, 4), st.integers(1, 4)),
     shape=st.lists(st.integers(0, 3), max_size=3),
     bias=st.booleans(),
 )
-def test_equals_definition(blocks, sizes, shape, bias):
+def test_equals_definition(random, blocks, sizes, shape, bias):
     layer = TiedLinear(sizes[0] * blocks, sizes[1] * blocks, bias, blocks=blocks).double()
     x = torch.randn(*shape, layer.in_features, dtype=torch.double)
     assert_close(layer(x), by_definition(layer, x))

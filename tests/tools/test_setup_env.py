@@ -77,12 +77,11 @@ def test_the_lock_is_held_as_long_as_a_step_runs(tool, tmp_path):
         'else: print("free")'
     )
     with tool.only_one(path):
-        sleeping = subprocess.Popen(['sleep', '30'], close_fds=False)
+        waiting = subprocess.Popen(['cat'], stdin=subprocess.PIPE, close_fds=False)
     try:
         assert subprocess.run([sys.executable, '-c', probe, path], capture_output=True, text=True).stdout == 'held\n'
     finally:
-        sleeping.kill()
-        sleeping.wait()
+        waiting.communicate()
     assert subprocess.run([sys.executable, '-c', probe, path], capture_output=True, text=True).stdout == 'free\n'
 
 

@@ -1,7 +1,7 @@
 """Projection and expansion of weights, against their definitions written out."""
 
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
@@ -22,9 +22,8 @@ def ordinary(blocks, groups, c_out, c_in, kernel):
     return torch.randn(blocks * groups * c_out, blocks * c_in, *kernel, dtype=torch.double)
 
 
-@settings(max_examples=60, deadline=None)
-@given(shape=shapes)
-def test_projection_is_the_mean_of_the_diagonal_blocks(shape):
+@given(random=st.random_module(), shape=shapes)
+def test_projection_is_the_mean_of_the_diagonal_blocks(random, shape):
     blocks, groups, weight = shape['blocks'], shape['groups'], ordinary(**shape)
     wanted = [
         sum(group.chunk(blocks, 0)[b].chunk(blocks, 1)[b] for b in range(blocks)) / blocks
@@ -33,9 +32,8 @@ def test_projection_is_the_mean_of_the_diagonal_blocks(shape):
     assert_close(project(weight, blocks, groups), torch.cat(wanted))
 
 
-@settings(max_examples=60, deadline=None)
-@given(shape=shapes)
-def test_projection_is_the_nearest_tied_weight(shape):
+@given(random=st.random_module(), shape=shapes)
+def test_projection_is_the_nearest_tied_weight(random, shape):
     """The distance to the expanded weight has no slope at the projection, and it is convex."""
     blocks, groups, weight = shape['blocks'], shape['groups'], ordinary(**shape)
     tied = project(weight, blocks, groups).requires_grad_()
@@ -43,9 +41,8 @@ def test_projection_is_the_nearest_tied_weight(shape):
     assert_close(tied.grad, torch.zeros_like(tied), atol=1e-12, rtol=0)
 
 
-@settings(max_examples=60, deadline=None)
-@given(shape=shapes)
-def test_expansion_is_undone(shape):
+@given(random=st.random_module(), shape=shapes)
+def test_expansion_is_undone(random, shape):
     blocks, groups = shape['blocks'], shape['groups']
     tied = torch.randn(groups * shape['c_out'], shape['c_in'], *shape['kernel'], dtype=torch.double)
     assert_close(project(expand(tied, blocks, groups), blocks, groups), tied)
