@@ -53,7 +53,7 @@ setup(
     python_requires='>=3.10',
     packages=find_packages(include=['mmtied', 'mmtied.*']),
     cmdclass={'build_py': BuildWithConfigs},
-    package_data={'mmtied.evaluation': ['report.html.j2'], 'mmtied.analysis': ['grad_cam.html.j2']},
+    package_data={'mmtied.evaluation.report': ['*.j2'], 'mmtied.analysis.grad_cam': ['*.j2']},
     install_requires=['numpy', 'pycocotools', 'hotcoco>=1.3', 'msgspec', 'matplotlib', 'plotly>=6', 'jinja2', 'tqdm'],
     extras_require={
         'openmmlab': [*OPENMMLAB, *BUILD_TOOLS],

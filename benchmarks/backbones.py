@@ -19,8 +19,8 @@ from mmengine.registry import MODELS
 from tqdm import tqdm
 
 from mmtied.analysis import complexity
-from mmtied.analysis.complexity_table import BACKBONES
-from mmtied.analysis.timing import machine, milliseconds
+from mmtied.analysis.machine import describe_machine, milliseconds
+from mmtied.analysis.published.table import BACKBONES
 
 PAIRS = [
     ('resnet50', 'tiedresnet50-s'),
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument('--repeats', type=int, default=7)
     args = parser.parse_args()
     MMLogger.get_instance('backbones').setLevel(logging.WARNING)  # the table alone is on stdout
-    print(f'# {machine(args.device)}, batch {args.batch}, {args.size}x{args.size}')
+    print(f'# {describe_machine(args.device)}, batch {args.batch}, {args.size}x{args.size}')
     table = csv.writer(sys.stdout, lineterminator='\n')
     table.writerow(['ordinary', 'tied', 'pass', 'ordinary_ms', 'tied_ms', 'ratio', 'macs_ratio'])
     x = torch.randn(args.batch, 3, args.size, args.size, device=args.device)

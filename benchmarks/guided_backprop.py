@@ -19,9 +19,9 @@ from pytorch_grad_cam import GuidedBackpropReLUModel
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from mmtied.analysis.guided_backprop import guided_patterns
-from mmtied.analysis.network import load_network
-from mmtied.analysis.timing import machine
+from mmtied.analysis.machine import describe_machine
+from mmtied.analysis.network.load import load_network
+from mmtied.analysis.similarity.guided_backprop import guided_patterns
 
 LAYERS = ('layer1.2.conv2', 'layer3.5.conv2', 'layer4.2.conv3')
 
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument('--filters', type=int, default=8)
     parser.add_argument('--repeats', type=int, default=5)
     args = parser.parse_args()
-    print(f'# {machine("cpu")}, torchvision:resnet50, 224x224, batch {args.batch}, {args.filters} filters')
+    print(f'# {describe_machine("cpu")}, torchvision:resnet50, 224x224, batch {args.batch}, {args.filters} filters')
     table = csv.writer(sys.stdout, lineterminator='\n')
     table.writerow(['layer', 'ms_per_filter_and_image', 'library_ratio', 'floor_ratio'])
     images = torch.randn(args.batch, 3, 224, 224)

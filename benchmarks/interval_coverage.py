@@ -17,10 +17,11 @@ import numpy as np
 from coco_size import write
 from tqdm import tqdm
 
+from mmtied.coco.read import check_ground_truth, check_results, read_json
 from mmtied.evaluation.accumulate import Accumulator
-from mmtied.evaluation.coco_input import check_ground_truth, check_results, read_json
-from mmtied.evaluation.engine import SCORES, HotcocoEngine
+from mmtied.evaluation.engine import HotcocoEngine
 from mmtied.evaluation.resample import bootstrap, interval, middle
+from mmtied.evaluation.scores import SCORES
 
 
 def main() -> None:

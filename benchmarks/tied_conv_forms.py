@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from mmtied.analysis.timing import machine, milliseconds
+from mmtied.analysis.machine import describe_machine, milliseconds
 from mmtied.layers import TiedConv2d
 
 LAYER = ('in', 'out', 'size', 'kernel', 'blocks')
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument('--batch', type=int, default=4)
     parser.add_argument('--repeats', type=int, default=15)
     args = parser.parse_args()
-    print(f'# {machine(args.device)}, batch {args.batch}')
+    print(f'# {describe_machine(args.device)}, batch {args.batch}')
     table = csv.writer(sys.stdout, lineterminator='\n')
     table.writerow([*LAYER, 'layout', 'pass', 'ordinary_ms', 'fold_ratio', 'repeat_ratio'])
     for c_in, c_out, size, kernel, blocks in tqdm(LAYERS, file=sys.stderr):

@@ -9,7 +9,7 @@ from mmengine.registry import METRICS as ROOT_METRICS
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import Registry
 
-from .safe_loading import allow_runner_checkpoints
+from .utils.checkpoints import allow_runner_checkpoints
 
 MODELS = Registry('model', parent=ROOT_MODELS, scope='mmtied', locations=['mmtied.layers', 'mmtied.models'])
 METRICS = Registry('metric', parent=ROOT_METRICS, scope='mmtied', locations=['mmtied.evaluation.metric'])

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from mmtied.safe_loading import statistic
+from mmtied.utils.checkpoints import statistic
 
 
 def run(code: str) -> str:

@@ -12,8 +12,8 @@ from pathlib import Path
 from command import run
 from mmengine.logging import MMLogger
 
-from mmtied.analysis.complexity_table import TABLES, complexity_rows, to_csv, to_markdown, variants_markdown
-from mmtied.files import written_aside
+from mmtied.analysis.published.table import TABLES, complexity_rows, to_csv, to_markdown, variants_markdown
+from mmtied.utils.files import written_aside
 
 HEADER = """# The published sizes, and ours
 

@@ -17,9 +17,9 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
 from mmtied import __version__
-from mmtied.files import written_aside
 from mmtied.models import VARIANTS, split_checkpoint, warm_start
-from mmtied.safe_loading import read_checkpoint
+from mmtied.utils.checkpoints import read_checkpoint
+from mmtied.utils.files import written_aside
 from mmtied.zoo import read_config
 
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import torch
 from command import at_least, new_folder, run
 from mmengine.logging import MMLogger
-from network_arguments import add_networks, load_networks
 
-from mmtied.analysis.image_folder import image_files, read_pixels
-from mmtied.analysis.network_layers import choose_layers
-from mmtied.analysis.similarity import filter_similarity
-from mmtied.analysis.similarity_output import as_text, save_similarity
+from mmtied.analysis.images import image_files, read_pixels
+from mmtied.analysis.network.arguments import add_networks, load_networks
+from mmtied.analysis.network.layers import choose_layers
+from mmtied.analysis.similarity.measure import filter_similarity
+from mmtied.analysis.similarity.output import as_text, save_similarity
 
 
 def parse_args() -> argparse.Namespace:

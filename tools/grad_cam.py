@@ -12,14 +12,14 @@ from pathlib import Path
 import torch
 from command import at_least, new_folder, run
 from mmengine.logging import MMLogger
-from network_arguments import add_networks, load_networks
 from tqdm import tqdm
 
-from mmtied.analysis.grad_cam import TARGETS, class_index, explain
-from mmtied.analysis.grad_cam_page import draw_panels, to_page
-from mmtied.analysis.image_folder import image_files, upright
-from mmtied.figure_file import save_figure
-from mmtied.files import written_aside
+from mmtied.analysis.grad_cam.page import draw_panels, to_page
+from mmtied.analysis.grad_cam.panel import TARGETS, class_index, explain
+from mmtied.analysis.images import image_files, upright
+from mmtied.analysis.network.arguments import add_networks, load_networks
+from mmtied.utils.figures import save_figure
+from mmtied.utils.files import written_aside
 
 
 def parse_args() -> argparse.Namespace:

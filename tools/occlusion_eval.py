@@ -11,13 +11,7 @@ from pathlib import Path
 
 from command import new_folder
 
-from mmtied.evaluation import (
-    InputError,
-    OcclusionBins,
-    OcclusionSettings,
-    compare_occlusion,
-    evaluate_occlusion,
-)
+from mmtied.evaluation import InputError, OcclusionBins, OcclusionSettings, compare_occlusion, evaluate_occlusion
 
 
 def parse_args() -> argparse.Namespace:
@@ -125,7 +119,7 @@ def main() -> None:
     print(result)
     if args.out_dir:
         # The libraries of plots take a second to import.
-        from mmtied.evaluation.output import save_all
+        from mmtied.evaluation.report.folder import save_all
 
         try:
             files = save_all(result, args.out_dir, args.image_dir)

@@ -12,12 +12,12 @@ from dataclasses import asdict, fields
 import torch
 from command import new_folder, run
 
-from mmtied.analysis.operator_cost import BLOCKS, CHANNELS, SIZE, OperatorCost, operator_costs
-from mmtied.analysis.operator_cost_figure import draw_costs
-from mmtied.analysis.timing import machine
-from mmtied.figure_file import save_figure
-from mmtied.files import written_aside
-from mmtied.text_table import align
+from mmtied.analysis.machine import describe_machine
+from mmtied.analysis.operator_cost.figure import draw_costs
+from mmtied.analysis.operator_cost.measure import BLOCKS, CHANNELS, SIZE, OperatorCost, operator_costs
+from mmtied.utils.figures import save_figure
+from mmtied.utils.files import written_aside
+from mmtied.utils.text_table import align
 
 
 def parse_args() -> argparse.Namespace:
@@ -73,7 +73,9 @@ def main() -> None:
     costs = operator_costs(
         **shape, blocks=args.blocks, batch=args.batch, repeats=args.repeats, device=args.device, quiet=False
     )
-    heading = f'{machine(args.device)}, {args.batch} x {args.size}x{args.size}x{channels}, kernel {args.kernel}'
+    heading = (
+        f'{describe_machine(args.device)}, {args.batch} x {args.size}x{args.size}x{channels}, kernel {args.kernel}'
+    )
     print(f'# {heading}\n{as_text(costs)}')
     if args.out_dir:
         with written_aside(args.out_dir / 'operator_cost.csv') as part:

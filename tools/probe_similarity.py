@@ -15,10 +15,10 @@ from mmengine.logging import MMLogger
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from mmtied.analysis.network import Network
-from mmtied.analysis.network_layers import choose_layers
-from mmtied.analysis.similarity import filter_similarity
-from mmtied.analysis.similarity_output import as_text, save_similarity
+from mmtied.analysis.network.layers import choose_layers
+from mmtied.analysis.network.load import Network
+from mmtied.analysis.similarity.measure import filter_similarity
+from mmtied.analysis.similarity.output import as_text, save_similarity
 from mmtied.models import TiedResNet
 
 SIZE = 32

@@ -11,7 +11,7 @@ from pathlib import Path
 from command import at_least, run
 
 from mmtied.evaluation import compare_occlusion, evaluate_occlusion
-from mmtied.evaluation.samples import choose_samples, save_samples
+from mmtied.evaluation.report.samples import choose_samples, save_samples
 
 
 def parse_args() -> argparse.Namespace:

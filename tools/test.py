@@ -9,7 +9,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import CheckpointLoader, Runner
 from torch import nn
 
-from mmtied.models.pretrained import checkpoint_tensors, matching
+from mmtied.utils.checkpoints import checkpoint_tensors, matching
 
 
 def refuse_other_networks(model: nn.Module, checkpoint: str) -> None:

@@ -18,8 +18,8 @@ from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
 from tqdm import tqdm
 
-from mmtied.figure_file import save_figure
-from mmtied.files import written_aside
+from mmtied.utils.figures import save_figure
+from mmtied.utils.files import written_aside
 from mmtied.zoo import zoo_root
 
 HEADER = """# The configs

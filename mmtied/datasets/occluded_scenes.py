@@ -16,6 +16,7 @@ import numpy as np
 from pycocotools import mask as rle
 
 from ..evaluation import occlusion_ratio
+from ..utils.files import write_text
 from .textures import TEXTURES, background, photometric_variation, texture
 
 CLASSES = ('disk', 'square', 'triangle', 'star', 'cross')
@@ -205,7 +206,4 @@ def write_scenes(
                     'segmentation': {'size': code['size'], 'counts': code['counts'].decode()},
                 }
             )
-    path = folder / f'instances_{split}.json'
-    aside = path.with_suffix('.json.part')
-    aside.write_text(json.dumps(content))
-    return aside.replace(path)
+    return write_text(folder / f'instances_{split}.json', json.dumps(content))

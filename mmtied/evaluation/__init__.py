@@ -4,8 +4,8 @@
 report, `curve.py`, `gallery.py` and `report.py`: they need matplotlib and plotly.
 """
 
+from ..utils.errors import InputError
 from .bins import OcclusionBins
-from .coco_input import InputError
 from .evaluate import compare_occlusion, evaluate_occlusion
 from .ratio import image_ratios, instance_occlusion, instance_ratios, occlusion_ratio
 from .result import OcclusionComparison, OcclusionResult

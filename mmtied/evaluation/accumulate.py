@@ -6,22 +6,13 @@ all classes and IoU thresholds at once. A weight of 2 counts an image twice, as 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from .coco_input import Detections, GroundTruth
-from .engine import IOU_THRESHOLDS, SCORES
+from ..coco.data import Detections, GroundTruth
+from .engine import IOU_THRESHOLDS
+from .scores import SCORES, ClassScores
 
 RECALLS = np.linspace(0, 1, 101)
-
-
-@dataclass(frozen=True)
-class ClassScores:
-    """Scores of one class, between 0 and 1."""
-
-    AP: float
-    AP75: float
 
 
 class Accumulator:

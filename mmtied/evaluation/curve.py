@@ -2,45 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..figure_file import plain, save_figure
-from .result import OcclusionComparison, OcclusionResult
-from .table import SHOWN
+from ..utils.figures import plain
+from .scores import SHOWN, BinScores
+from .settings import OcclusionSettings
 
 COLOURS = ('#1f6fb4', '#d1495b')
 BAND = '#9aa5b1'
 
 
-def draw_curves(results: Sequence[OcclusionResult]) -> Figure:
+def draw_curves(settings: OcclusionSettings, bins: Mapping[str, Sequence[BinScores]]) -> Figure:
     """Draw AP and AP75 per bin of one detector or two, above bars of how many images or instances the bins hold.
 
     About each curve lies its bootstrap interval. Grey is the band of random image subsets as large as the bins, in the
     mean of which a detector would lie that occlusion does not touch; it is the first detector's.
+
+    Args:
+        settings: Of both detectors.
+        bins: The rows of each detector by its name.
     """
     figure = Figure(figsize=(9, 4.4), layout='constrained')
     grid = figure.subplots(2, len(SHOWN), sharex=True, height_ratios=(4, 1), squeeze=False)
-    rows = results[0].bins
+    rows = next(iter(bins.values()))
     x = np.arange(len(rows))
     for score, axes in zip(SHOWN, grid[0]):
         band = 100 * np.array([row.random.get(score, (np.nan,) * 3) for row in rows], dtype=float)
         if not np.isnan(band).all():
             axes.fill_between(x, band[:, 0], band[:, 2], color=BAND, alpha=0.25, linewidth=0)
             axes.plot(x, band[:, 1], color=BAND, linestyle='--', label='random subsets')
-        for result, colour in zip(results, COLOURS):
-            values = [100 * getattr(row, score) for row in result.bins]
-            axes.plot(x, values, marker='o', color=colour, label=plain(result.name))
-            low, high = 100 * np.array([row.interval.get(score, (np.nan,) * 2) for row in result.bins], dtype=float).T
+        for (name, own), colour in zip(bins.items(), COLOURS):
+            values = [100 * getattr(row, score) for row in own]
+            axes.plot(x, values, marker='o', color=colour, label=plain(name))
+            low, high = 100 * np.array([row.interval.get(score, (np.nan,) * 2) for row in own], dtype=float).T
             axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
-        axes.set_title(f'{results[0].settings.iou_type} {score}, %', fontsize=10, loc='left')
+        axes.set_title(f'{settings.iou_type} {score}, %', fontsize=10, loc='left')
         axes.grid(axis='y', color='#e3e6ea')
         axes.margins(y=0.1)
     grid[0, -1].legend(frameon=False, fontsize=8)
-    per_instance = results[0].settings.per_instance
+    per_instance = settings.per_instance
     held = [row.instances if per_instance else row.images for row in rows]
     for bars in grid[1]:
         bars.bar_label(bars.bar(x, held, color='#b8c0c8', width=0.7), fontsize=8)
@@ -51,8 +54,3 @@ def draw_curves(results: Sequence[OcclusionResult]) -> Figure:
     for part in grid.flat:
         part.spines[['top', 'right']].set_visible(False)
     return figure
-
-
-def save_curve(result: OcclusionResult | OcclusionComparison, path: str | Path) -> Path:
-    """Write what :meth:`OcclusionResult.plot` draws; the ending of the path chooses the format, such as png or pdf."""
-    return save_figure(result.plot(), path)

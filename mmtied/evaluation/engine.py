@@ -14,9 +14,9 @@ import hotcoco
 import numpy as np
 from tqdm import tqdm
 
-from .coco_input import Detections, GroundTruth
+from ..coco.data import Detections, GroundTruth
+from .scores import SCORES
 
-SCORES = ('AP', 'AP50', 'AP75', 'AR')
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 MAX_DETECTIONS = 100
 CHUNK = 5000  # images whose matches are read together: they come as dictionaries, large ones are slow and need memory
@@ -29,7 +29,7 @@ class HotcocoEngine:
     """hotcoco: matching and scores in Rust.
 
     Args:
-        truth, found: What ``coco_input`` has checked.
+        truth, found: As ``mmtied.coco`` has checked them.
         iou_type: 'bbox' or 'segm'.
         ignored: Annotations that do not count, (n,) bool: neither they nor what matches them. Defaults to none.
         quiet: Whether to show no progress bar. Defaults to True.

@@ -3,39 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from hotcoco.primitives import mask_iou
+from pycocotools import mask as rle
 
-from .coco_input import Detections, GroundTruth
+from ..coco.data import Detections, GroundTruth
+from ..coco.masks import to_rle
 from .engine import hotcoco_evaluation
-from .masks import to_rle
+from .scores import Errors
 
 MATCH_IOU = 0.5
 PARTIAL_IOU = 0.1
 KINDS = ('Cls', 'Loc', 'Both', 'Dupe', 'Bkg', 'Miss')  # as hotcoco names them; all but the last are false positives
-
-
-@dataclass(frozen=True)
-class Errors:
-    """The errors of a bin's detections from a score up, at IoU .5; kinds as in TIDE (Bolya et al., ECCV 2020).
-
-    Attributes:
-        false_positives: Detections an image that match no instance, of all kinds. As the two below NaN where instances
-            are ignored: a false detection is of no instance.
-        duplicates: Detections of an instance that a better one has matched already.
-        localisation: Detections of the right class whose IoU with an instance is from .1 to .5.
-        missed: Instances that no detection matches, nor would after mending its class or its place.
-        partial: Share of the instances that only partial detections of their class hit: the best IoU is from .1 to .5.
-            NaN without instances.
-    """
-
-    false_positives: float
-    duplicates: float
-    localisation: float
-    missed: int
-    partial: float
 
 
 def count_errors(
@@ -49,7 +29,7 @@ def count_errors(
     """Return the errors of each part of the images, None for a part without images.
 
     Args:
-        truth, found: What ``coco_input`` has checked.
+        truth, found: As ``mmtied.coco`` has checked them.
         iou_type: 'bbox' or 'segm'.
         parts: Places of images.
         score_thr: Detections of a lower score do not count.
@@ -137,3 +117,33 @@ def image_f1(truth: GroundTruth, found: Detections, iou_type: str, score_thr: fl
         if summary['tp'] or summary['fp'] or summary['fn']:
             f1[image - 1] = summary['f1']
     return f1
+
+
+def redundant_partials(truth: GroundTruth, found: Detections, iou_type: str) -> np.ndarray:
+    """Return which detections are redundant and partial, (n,) bool.
+
+    Such a detection's best IoU with an instance of its class is from .1 to .5, and that instance has another detection
+    of its class with an IoU of .5 or more. Crowd regions are no instances.
+
+    Args:
+        truth, found: As ``mmtied.coco`` has checked them.
+        iou_type: 'bbox' or 'segm'.
+    """
+    redundant = np.zeros(len(found.score), dtype=bool)
+    of_truth, of_found = (entries.image * len(truth.categories) + entries.category for entries in (truth, found))
+    of_truth = np.where(truth.iscrowd, -1, of_truth)
+    for group in np.intersect1d(of_truth, of_found):
+        instances, detections = np.flatnonzero(of_truth == group), np.flatnonzero(of_found == group)
+        if iou_type == 'segm':
+            image = truth.images[truth.image[instances[0]]]
+            regions = [
+                [to_rle(entries.segmentation[row], image) for row in rows]
+                for entries, rows in ((found, detections), (truth, instances))
+            ]
+        else:
+            regions = [found.bbox[detections], truth.bbox[instances]]
+        ious = rle.iou(*regions, [0] * len(instances))  # (detections, instances)
+        best = ious.max(1)
+        whole = ious.max(0) >= MATCH_IOU
+        redundant[detections] = (best >= PARTIAL_IOU) & (best < MATCH_IOU) & whole[ious.argmax(1)]
+    return redundant

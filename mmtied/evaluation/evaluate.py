@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..coco.data import Detections, GroundTruth
+from ..coco.sets import File, detector_names, read_sets
 from .accumulate import Accumulator
 from .bins import OcclusionBins
-from .coco_input import Detections, GroundTruth, InputError, check_ground_truth, check_results, iou_type_of, read_json
-from .engine import ENGINES, SCORES
-from .errors import Errors, count_errors
-from .mmdet_pickle import is_pickle, read_pickle
+from .engine import ENGINES
+from .errors import count_errors
 from .ratio import image_ratios, instance_ratios
 from .resample import FEWEST, bootstrap, interval, middle, random_subsets
-from .result import BinScores, Difference, OcclusionComparison, OcclusionResult
+from .result import OcclusionComparison, OcclusionResult
+from .scores import SCORES, BinScores, Difference, Errors
 from .settings import OcclusionSettings
-
-File = str | PathLike
 
 
 def evaluate_occlusion(
@@ -59,7 +55,8 @@ def evaluate_occlusion(
         1.0
     """
     settings = OcclusionSettings(iou_type=iou_type, bins=bins or OcclusionBins(), **options)
-    (result,), _ = _evaluate(ground_truth, [results], [name] if name else _names([results]), settings, strict, quiet)
+    names = [name] if name else detector_names([results])
+    (result,), _ = _evaluate(ground_truth, [results], names=names, settings=settings, strict=strict, quiet=quiet)
     return result
 
 
@@ -86,16 +83,18 @@ def compare_occlusion(
         InputError, ValueError: As :func:`evaluate_occlusion`.
     """
     settings = OcclusionSettings(iou_type=iou_type, bins=bins or OcclusionBins(), **options)
-    names = names or _names([first, second])
+    names = names or detector_names([first, second])
     if len(set(names)) != 2:
         raise ValueError(f'names={list(names)} must be two that differ')
-    results, samples = _evaluate(ground_truth, [first, second], names, settings, strict, quiet)
+    results, samples = _evaluate(
+        ground_truth, [first, second], names=names, settings=settings, strict=strict, quiet=quiet
+    )
     differences = []
     for i, (one, other) in enumerate(zip(*([result.all, *result.bins] for result in results))):
         scores = {score: getattr(other, score) - getattr(one, score) for score in SCORES}
         intervals = {}
         if samples[i] is not None:
-            intervals = _intervals(samples[i][:, 1] - samples[i][:, 0], scores, -1)
+            intervals = _intervals(samples[i][:, 1] - samples[i][:, 0], scores, least=-1)
         differences.append(Difference(one.label, one.lower, one.upper, **scores, interval=intervals))
     return OcclusionComparison(*results, differences[0], differences[1:])
 
@@ -120,13 +119,15 @@ def _evaluate(
     quiet: bool,
 ) -> tuple[list[OcclusionResult], list[np.ndarray | None]]:
     """Return the result of each detector, and the bootstrap samples of each row but the last, (count, detectors, 4)."""
-    truth, models, settings = _read(ground_truth, sources, settings, strict)
-    ratios = image_ratios(truth, settings.definition, settings.region, settings.same_class, quiet)
+    truth, models, iou_type = read_sets(
+        ground_truth, sources, iou_type=settings.iou_type, masks=settings.needs_masks, strict=strict
+    )
+    settings = replace(settings, iou_type=iou_type)
+    overlap = {'definition': settings.definition, 'region': settings.region, 'same_class': settings.same_class}
+    ratios = image_ratios(truth, **overlap, quiet=quiet)
     image_bins = settings.bins.assign(ratios)
-    shares = None
-    if settings.per_instance:
-        shares = instance_ratios(truth, settings.definition, settings.region, settings.same_class, quiet)
-    rows = _rows(truth, settings, image_bins, shares)
+    shares = instance_ratios(truth, **overlap, quiet=quiet) if settings.per_instance else None
+    rows = _rows(settings, image_bins, shares)
     measured = [_measure(truth, found, rows, settings, quiet) for found in models]
 
     samples: list[np.ndarray | None] = []
@@ -135,70 +136,66 @@ def _evaluate(
         accumulators = [per_row[i] for *_, per_row in measured]
         samples.append(None)
         if settings.bootstrap and _counts(truth, row)[0] >= FEWEST:
-            arguments = row.images, settings.bootstrap, (settings.seed, i, 0), f'bootstrap of {row.label}', quiet
-            samples[i] = bootstrap(accumulators, *arguments)
+            samples[i] = bootstrap(
+                accumulators,
+                row.images,
+                count=settings.bootstrap,
+                seed=(settings.seed, i, 0),
+                title=f'bootstrap of {row.label}',
+                quiet=quiet,
+            )
         if settings.random_subsets and i and len(row.images):
             for accumulator, band in zip(accumulators, bands):
-                pool = np.flatnonzero(~np.isnan(ratios))
-                arguments = settings.random_subsets, (settings.seed, i, 1), f'random subsets for {row.label}', quiet
-                band[i] = _bands(random_subsets(accumulator, pool, len(row.images), *arguments))
+                subsets = random_subsets(
+                    accumulator,
+                    np.flatnonzero(~np.isnan(ratios)),
+                    size=len(row.images),
+                    count=settings.random_subsets,
+                    seed=(settings.seed, i, 1),
+                    title=f'random subsets for {row.label}',
+                    quiet=quiet,
+                )
+                band[i] = _bands(subsets)
 
     results = []
     for k, (found, (scores, errors, accumulators)) in enumerate(zip(models, measured)):
         scored = []
         for i, row in enumerate(rows):
             sampled = samples[i] if i < len(samples) else None
+            images, instances, classes = _counts(truth, row)
             scored.append(
                 BinScores(
-                    *(row.label, row.lower, row.upper, *_counts(truth, row)),
+                    label=row.label,
+                    lower=row.lower,
+                    upper=row.upper,
+                    images=images,
+                    instances=instances,
+                    classes=classes,
                     **scores[i],
                     errors=errors[i],
-                    interval={} if sampled is None else _intervals(sampled[:, k], scores[i], 0),
+                    interval={} if sampled is None else _intervals(sampled[:, k], scores[i], least=0),
                     random=bands[k][i],
                     per_class=_class_scores(accumulators[i], row) if settings.per_class else {},
                 )
             )
-        inputs = ratios, image_bins, shares, truth, found
-        results.append(OcclusionResult(scored[0], scored[1:-1], scored[-1], settings, names[k], *inputs))
+        results.append(
+            OcclusionResult(
+                all=scored[0],
+                bins=scored[1:-1],
+                unassigned=scored[-1],
+                settings=settings,
+                name=names[k],
+                ratios=ratios,
+                image_bins=image_bins,
+                instance_ratios=shares,
+                ground_truth=truth,
+                detections=found,
+            )
+        )
     return results, samples
 
 
-def _names(sources: Sequence[File | list[dict]]) -> list[str]:
-    """Name detectors after their files, with the folders where the files are named alike."""
-    paths = [Path(source).absolute() if isinstance(source, File) else Path(f'detector {i}')
-             for i, source in enumerate(sources, 1)]  # fmt: skip
-    for depth in range(1, max(len(path.parts) for path in paths) + 1):
-        names = ['/'.join(path.with_suffix('').parts[-depth:]) for path in paths]
-        if len(set(names)) == len(names):
-            return names
-    return [f'detector {i}' for i in range(1, len(paths) + 1)]
-
-
-def _read(
-    ground_truth: File | dict, sources: Sequence[File | list[dict]], settings: OcclusionSettings, strict: bool
-) -> tuple[GroundTruth, list[Detections], OcclusionSettings]:
-    files = [(role, file) for role, file in zip(('ground truth', 'results', 'second results'), (ground_truth, *sources))
-             if isinstance(file, File)]  # fmt: skip
-    for i, (role, file) in enumerate(files):
-        for earlier_role, earlier in files[:i]:
-            if os.path.realpath(file) == os.path.realpath(earlier):
-                raise InputError(f'{file}: given twice, as {earlier_role} and as {role}')
-    contents = [None if is_pickle(source) else read_json(source, 'results', results=True) for source in sources]
-    if settings.iou_type is None:
-        settings = replace(settings, iou_type=iou_type_of(contents[0] and contents[0][0]))
-    truth = check_ground_truth(*read_json(ground_truth, 'ground truth'), settings.needs_masks)
-    models = []
-    for source, content in zip(sources, contents):
-        if content is None:
-            models.append(read_pickle(source, truth, settings.iou_type))
-        else:
-            models.append(check_results(*content, truth, settings.iou_type, strict))
-    return truth, models, settings
-
-
-def _rows(
-    truth: GroundTruth, settings: OcclusionSettings, image_bins: np.ndarray, shares: np.ndarray | None
-) -> list[_Row]:
+def _rows(settings: OcclusionSettings, image_bins: np.ndarray, shares: np.ndarray | None) -> list[_Row]:
     """The whole set, each bin, and the images without instances."""
     bins, every = settings.bins, np.arange(len(image_bins))
     rows = [_Row('all', None, None, every)]
@@ -219,12 +216,15 @@ def _measure(
     together = [i for i, row in enumerate(rows) if row.ignored is None]
     for group in (together, *([i] for i, row in enumerate(rows) if row.ignored is not None)):
         parts, ignored = [rows[i].images for i in group], rows[group[0]].ignored
-        engine = ENGINES[settings.engine](truth, found, settings.iou_type, ignored, quiet)
+        engine = ENGINES[settings.engine](truth, found, settings.iou_type, ignored=ignored, quiet=quiet)
         scores = engine.scores(parts)
-        errors = count_errors(truth, found, settings.iou_type, parts, settings.score_thr, ignored)
+        errors = count_errors(
+            truth, found, settings.iou_type, parts=parts, score_thr=settings.score_thr, ignored=ignored
+        )
         accumulator = None
         if settings.bootstrap or settings.random_subsets or settings.per_class:
-            accumulator = Accumulator(truth, found, *engine.matches(), ignored)
+            matched, counted = engine.matches()
+            accumulator = Accumulator(truth, found, matched=matched, counted=counted, ignored=ignored)
         for i, *values in zip(group, scores, errors):
             measured[i] = *values, accumulator
     return tuple(map(list, zip(*measured)))

@@ -13,10 +13,10 @@ from mmdet.evaluation import CocoMetric
 from mmengine.logging import MMLogger
 from mmengine.registry import METRICS
 
+from ..coco.read import check_ground_truth
 from .bins import OcclusionBins
-from .coco_input import check_ground_truth
 from .evaluate import evaluate_occlusion
-from .result import BinScores
+from .scores import BinScores
 from .settings import IOU_TYPES, OcclusionSettings
 
 # What the evaluation calls otherwise than mmdet.

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .accumulate import ClassScores
-from .coco_input import Detections, GroundTruth
-from .errors import Errors
+from ..coco.data import Detections, GroundTruth
 from .resample import FEWEST
+from .scores import BinScores, Difference
 from .settings import OcclusionSettings
 from .table import Table, class_table, difference_table, error_table, score_table
 
@@ -21,66 +20,6 @@ if TYPE_CHECKING:
 
 FEW_IMAGES = 50
 BOUNDED = ('covered', 'union', 'hybrid')  # definitions whose ratio is 1 at most
-
-
-@dataclass(frozen=True)
-class BinScores:
-    """The scores of one bin, between 0 and 1; AP is averaged over IoU .50:.95. NaN where there is no ground truth.
-
-    Attributes:
-        label: The bin, such as '[.2, .4)'.
-        lower, upper: Its edges; None for the rows that are no bin.
-        images, instances, classes: How many it holds; crowd regions are no instances.
-        AP, AP50, AP75, AR: At 100 detections an image, over all sizes.
-        errors: What went wrong; None for a row without images.
-        interval: AP and the others -> 95% interval of the image bootstrap; empty without one, or below 10 images.
-        random: AP and the others -> lower end, mean and upper end (95%) of random image subsets as large as the bin;
-            empty without them.
-        per_class: Class -> its scores, for the classes that have an instance; empty unless asked for.
-    """
-
-    label: str
-    lower: float | None
-    upper: float | None
-    images: int
-    instances: int
-    classes: int
-    AP: float
-    AP50: float
-    AP75: float
-    AR: float
-    errors: Errors | None = None
-    interval: dict[str, tuple[float, float]] = field(default_factory=dict)
-    random: dict[str, tuple[float, float, float]] = field(default_factory=dict)
-    per_class: dict[str, ClassScores] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the row as json content: None for NaN."""
-        return _without_nan(asdict(self))
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Second detector less first, on the same images of a bin.
-
-    Attributes:
-        label, lower, upper: As of the bin.
-        AP, AP50, AP75, AR: Differences of the scores.
-        interval: AP and the others -> 95% interval of the difference on the same bootstrap samples; empty without.
-    """
-
-    label: str
-    lower: float | None
-    upper: float | None
-    AP: float
-    AP50: float
-    AP75: float
-    AR: float
-    interval: dict[str, tuple[float, float]] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the row as json content: None for NaN."""
-        return _without_nan(asdict(self))
 
 
 @dataclass(frozen=True)
@@ -157,7 +96,8 @@ class OcclusionResult:
         """Return the curves of AP and AP75 over the bins, of each detector; needs matplotlib."""
         from .curve import draw_curves
 
-        return draw_curves(self.models)
+        first, *_ = self.models
+        return draw_curves(first.settings, {model.name: model.bins for model in self.models})
 
     def manifest(self) -> Iterator[tuple[Any, float | None, str]]:
         """Yield image id, occlusion ratio (None without instances) and label of the bin, for every image.
@@ -209,7 +149,11 @@ class OcclusionResult:
 
     def tables(self) -> list[Table]:
         """Return scores, errors and, where they were asked for, classes as tables of text."""
-        return [score_table(self), error_table(self), *([class_table(self)] if self.settings.per_class else [])]
+        rows = self.rows()
+        tables = [score_table(self.name, self.settings, rows), error_table(self.name, self.settings, rows)]
+        if self.settings.per_class:
+            tables.append(class_table(self.name, [self.all, *self.bins]))
+        return tables
 
     def __str__(self) -> str:
         return '\n\n'.join([*map(str, self.tables()), '\n'.join(self.remarks())])
@@ -264,7 +208,8 @@ class OcclusionComparison:
 
     def tables(self) -> list[Table]:
         """Return the tables of both, and the differences before them."""
-        return [difference_table(self), *self.first.tables(), *self.second.tables()]
+        differences = difference_table(self.first.name, self.second.name, [self.all, *self.bins])
+        return [differences, *self.first.tables(), *self.second.tables()]
 
     __str__ = OcclusionResult.__str__
 
@@ -273,11 +218,3 @@ def _filled(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the records with all columns that any of them has."""
     columns = dict.fromkeys(key for record in records for key in record)
     return [columns | record for record in records]
-
-
-def _without_nan(content: Any) -> Any:
-    if isinstance(content, dict):
-        return {key: _without_nan(value) for key, value in content.items()}
-    if isinstance(content, (list, tuple)):
-        return [_without_nan(value) for value in content]
-    return None if content != content else content

@@ -7,7 +7,7 @@ from typing import Any
 
 from .bins import OcclusionBins
 from .engine import ENGINES
-from .ratio import DEFINITIONS
+from .regions import DEFINITIONS
 
 IOU_TYPES = ('bbox', 'segm')
 
@@ -58,9 +58,9 @@ class OcclusionSettings:
             if value not in allowed:
                 where = ' for hybrid, which uses boxes and masks' if name == 'region' and len(allowed) == 1 else ''
                 raise ValueError(f'{name}={value!r} must be one of {allowed}{where}')
-        for name, least in (('bootstrap', 0), ('random_subsets', 0), ('seed', 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f'{name}={getattr(self, name)} must be {least} or more')
+        for name in ('bootstrap', 'random_subsets', 'seed'):
+            if getattr(self, name) < 0:
+                raise ValueError(f'{name}={getattr(self, name)} must be 0 or more')
         if not 0 <= self.score_thr <= 1:
             raise ValueError(f'score_thr={self.score_thr} must lie in [0, 1]')
         if self.per_instance and self.definition not in ('covered', 'hybrid'):

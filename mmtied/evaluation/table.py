@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from ..text_table import align
-from .engine import SCORES
-
-if TYPE_CHECKING:
-    from .result import OcclusionComparison, OcclusionResult
-
-# What intervals, bands and classes are shown of: the publication's two measures.
-SHOWN = ('AP', 'AP75')
+from ..utils.text_table import align
+from .scores import SCORES, SHOWN, BinScores, Difference
+from .settings import OcclusionSettings
 
 
 @dataclass(frozen=True)
@@ -31,9 +25,8 @@ class Table:
         return f'{self.title}\n{align([tuple(self.columns), *self.rows()])}'
 
 
-def score_table(result: OcclusionResult) -> Table:
-    """Return sizes and scores of every row, and intervals and bands where there are any."""
-    rows = result.rows()
+def score_table(name: str, settings: OcclusionSettings, rows: Sequence[BinScores]) -> Table:
+    """Return sizes and scores of every row of a detector, and intervals and bands where there are any."""
     columns = {'occlusion': [row.label for row in rows]}
     for size in ('images', 'instances', 'classes'):
         columns[size] = [str(getattr(row, size)) for row in rows]
@@ -43,12 +36,11 @@ def score_table(result: OcclusionResult) -> Table:
         for score in SHOWN:
             if any(getattr(row, kind) for row in rows):
                 columns[f'{score} {title}'] = [span(getattr(row, kind).get(score)) for row in rows]
-    return Table(f'{result.name}: {result.settings.title}', columns)
+    return Table(f'{name}: {settings.title}', columns)
 
 
-def error_table(result: OcclusionResult) -> Table:
-    """Return the errors of every row."""
-    rows = result.rows()
+def error_table(name: str, settings: OcclusionSettings, rows: Sequence[BinScores]) -> Table:
+    """Return the errors of every row of a detector."""
     errors = [row.errors for row in rows]
     columns = {
         'occlusion': [row.label for row in rows],
@@ -58,33 +50,29 @@ def error_table(result: OcclusionResult) -> Table:
         'missed': [number(e.missed) if e else '-' for e in errors],
         'only partial': [percent(e.partial) if e else '-' for e in errors],
     }
-    return Table(
-        f'{result.name}: {result.settings.iou_type} errors at IoU .5, from a score of {result.settings.score_thr:g}',
-        columns,
-    )
+    return Table(f'{name}: {settings.iou_type} errors at IoU .5, from a score of {settings.score_thr:g}', columns)
 
 
-def class_table(result: OcclusionResult) -> Table:
-    """Return AP and AP75 of each class in every row."""
-    rows, names = [result.all, *result.bins], list(result.all.per_class)
-    columns = {'class': names}
+def class_table(name: str, rows: Sequence[BinScores]) -> Table:
+    """Return AP and AP75 of each class in every row of a detector, of which the first has all classes."""
+    classes = list(rows[0].per_class)
+    columns = {'class': classes}
     for score in SHOWN:
         for row in rows:
-            found = [row.per_class.get(name) for name in names]
+            found = [row.per_class.get(one) for one in classes]
             columns[f'{score} {row.label}'] = [percent(getattr(entry, score)) if entry else '-' for entry in found]
-    return Table(f'{result.name}: classes', columns)
+    return Table(f'{name}: classes', columns)
 
 
-def difference_table(comparison: OcclusionComparison) -> Table:
-    """Return the differences of every row, and their intervals where there are any."""
-    rows = [comparison.all, *comparison.bins]
+def difference_table(first: str, second: str, rows: Sequence[Difference]) -> Table:
+    """Return what the second detector has above the first in every row, and intervals where there are any."""
     columns = {'occlusion': [row.label for row in rows]}
     for score in SCORES:
         columns[f'{score:>5}'] = [percent(getattr(row, score), '+') for row in rows]
     for score in SHOWN:
         if any(row.interval for row in rows):
             columns[f'{score} 95%'] = [span(row.interval.get(score), '+') for row in rows]
-    return Table(f'{comparison.second.name} less {comparison.first.name}, on the same images', columns)
+    return Table(f'{second} less {first}, on the same images', columns)
 
 
 def number(value: float, form: str = '') -> str:

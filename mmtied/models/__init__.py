@@ -3,7 +3,7 @@
 Importing this package registers layers and backbones, and lets the checkpoints of their runs load.
 """
 
-from ..safe_loading import allow_runner_checkpoints
+from ..utils.checkpoints import allow_runner_checkpoints
 from .tied_backbone import TiedBackbone
 from .tied_resnest import TiedResNeSt
 from .tied_resnet import TiedResNet

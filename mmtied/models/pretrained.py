@@ -10,21 +10,14 @@ from mmengine.model import PretrainedInit
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
+from ..utils.checkpoints import checkpoint_tensors, matching
+
 
 def pretrained_configs(init_cfg: dict | list[dict] | None) -> tuple[list[dict], list[dict]]:
     """Return the configs that load a checkpoint, and the others."""
     configs = [init_cfg] if isinstance(init_cfg, dict) else list(init_cfg or [])
     pretrained = [config for config in configs if config['type'] in ('Pretrained', PretrainedInit)]
     return pretrained, [config for config in configs if config not in pretrained]
-
-
-def checkpoint_tensors(content: Mapping) -> dict[str, Tensor]:
-    """Return the tensors by name of what a checkpoint loads as: a state dict, or a mapping that has one."""
-    for key in ('state_dict', 'model'):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    state = content if isinstance(content, Mapping) else {}
-    return {name.removeprefix('module.'): value for name, value in state.items() if isinstance(value, Tensor)}
 
 
 def pretrained_tensors(config: dict) -> dict[str, Tensor]:
@@ -34,12 +27,6 @@ def pretrained_tensors(config: dict) -> dict[str, Tensor]:
     prefix += '.' if prefix and not prefix.endswith('.') else ''
     tensors = checkpoint_tensors(content)
     return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def matching(network: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors that have a name and shape of the network's."""
-    shapes = {name: value.shape for name, value in network.state_dict().items()}
-    return {name: value for name, value in tensors.items() if shapes.get(name) == value.shape}
 
 
 def report_matches(network: nn.Module, tensors: Mapping[str, Tensor], checkpoint: str) -> None:

@@ -11,7 +11,8 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from ..tying import TieReport, tie_model, tie_se
-from .pretrained import load_pretrained, matching, pretrained_configs, pretrained_tensors, report_matches
+from ..utils.checkpoints import matching
+from .pretrained import load_pretrained, pretrained_configs, pretrained_tensors, report_matches
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ..text_table import align
+from ..utils.checkpoints import checkpoint_tensors
+from ..utils.text_table import align
 from .bottleneck import Bottleneck
 from .correspondence import fill_block, fill_stem
-from .pretrained import checkpoint_tensors
 from .residual_backbone import ResidualBackbone
 from .tied_backbone import project_from
 

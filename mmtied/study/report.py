@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..figure_file import save_figure
-from ..files import written_aside
+from ..utils.figures import save_figure
+from ..utils.files import written_aside
 from .estimate import LESS, MEASURES, Estimate, difference, score
 from .figures import draw_curves, draw_similarity
 from .plan import ARMS, FURTHER, MAIN, Question

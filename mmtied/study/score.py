@@ -8,9 +8,10 @@ import numpy as np
 
 from ..evaluation import evaluate_occlusion
 from ..evaluation.accumulate import Accumulator
-from ..evaluation.engine import SCORES, HotcocoEngine
-from ..evaluation.redundant import redundant_partials
+from ..evaluation.engine import HotcocoEngine
+from ..evaluation.errors import redundant_partials
 from ..evaluation.resample import bootstrap
+from ..evaluation.scores import SCORES
 
 RESAMPLES = 400
 KEPT = ('AP', 'AP75')

@@ -17,10 +17,10 @@ from torch import nn
 
 import mmtied.models
 
-from ..analysis.complexity import complexity
-from ..files import written_aside
-from ..safe_loading import read_checkpoint
 from ..tying.projection import project
+from ..utils.checkpoints import read_checkpoint
+from ..utils.complexity import complexity
+from ..utils.files import written_aside
 from ..zoo import read_config
 from . import rival  # noqa: F401
 from .arms import Arm
@@ -119,10 +119,10 @@ def curve(folder: Path, key: str) -> list[tuple[int, float]]:
 def similarities(folder: Path, checkpoint: Path, images: Path, small: bool) -> list[dict]:
     """Return how alike the filters of a layer are, before and after the training, for json."""
     # They need the analysis extra, which the training does not.
-    from ..analysis.image_folder import image_files, read_pixels
-    from ..analysis.network import load_network
-    from ..analysis.network_layers import choose_layers
-    from ..analysis.similarity import filter_similarity
+    from ..analysis.images import image_files, read_pixels
+    from ..analysis.network.layers import choose_layers
+    from ..analysis.network.load import load_network
+    from ..analysis.similarity.measure import filter_similarity
 
     count, filters, size = (2, 4, 64) if small else (32, 32, 128)
     pixels = read_pixels(image_files(images, count, 0), size)

@@ -11,9 +11,9 @@ from mmcv.cnn import Conv2d as MMCVConv2d
 from mmcv.cnn import Linear as MMCVLinear
 from torch import nn
 
-from ..analysis.complexity import Run, macs_by_module
 from ..layers import TiedConv2d, TiedLinear
-from ..text_table import align
+from ..utils.complexity import Run, macs_by_module
+from ..utils.text_table import align
 from .projection import project, project_bias
 
 Policy = Mapping[str, int] | Callable[[str, nn.Module], int | None]

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import nn
 
-from ..analysis.complexity import Run
 from ..layers import TiedSE
+from ..utils.complexity import Run
 from .projection import project, project_bias
 from .tie_model import LeftLayer, TieReport, replace
 

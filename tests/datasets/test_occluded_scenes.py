@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
+from mmtied.coco.read import check_ground_truth, read_json
 from mmtied.datasets import CLASSES, make_scene, write_scenes
 from mmtied.evaluation import image_ratios
-from mmtied.evaluation.coco_input import check_ground_truth, read_json
 
 
 @pytest.mark.parametrize('ratio', [0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.9])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from made_up import SCORES, made_up, reference
 
+from mmtied.coco.read import check_ground_truth, check_results
 from mmtied.evaluation.accumulate import RECALLS, Accumulator, _recalls_up_to
-from mmtied.evaluation.coco_input import check_ground_truth, check_results
 from mmtied.evaluation.engine import ENGINES, HotcocoEngine, PycocotoolsEngine
 
 

@@ -5,7 +5,6 @@ import io
 import cv2
 
 from mmtied.evaluation import compare_occlusion, evaluate_occlusion
-from mmtied.evaluation.curve import save_curve
 
 TRUTH = {
     'images': [{'id': i, 'width': 9, 'height': 9} for i in (1, 2)],
@@ -19,7 +18,8 @@ FOUND = [annotation | {'score': 0.5} for annotation in TRUTH['annotations']]
 
 
 def test_picture(tmp_path):
-    picture = cv2.imread(str(save_curve(evaluate_occlusion(TRUTH, FOUND), tmp_path / 'curve.png')))
+    evaluate_occlusion(TRUTH, FOUND).plot().savefig(tmp_path / 'curve.png', dpi=150)
+    picture = cv2.imread(str(tmp_path / 'curve.png'))
     assert picture.shape == (660, 1350, 3)
     assert picture.std() > 10
     assert [file.name for file in tmp_path.iterdir()] == ['curve.png']
@@ -27,7 +27,8 @@ def test_picture(tmp_path):
 
 def test_nothing_to_draw_is_still_a_picture(tmp_path):
     result = evaluate_occlusion(TRUTH | {'annotations': []}, FOUND)
-    assert save_curve(result, tmp_path / 'curve.pdf').read_bytes().startswith(b'%PDF')
+    result.plot().savefig(tmp_path / 'curve.pdf')
+    assert (tmp_path / 'curve.pdf').read_bytes().startswith(b'%PDF')
 
 
 def test_two_detectors_with_intervals_and_bands():

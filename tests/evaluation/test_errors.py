@@ -5,8 +5,9 @@ import pytest
 from made_up import made_up, polygon
 from pycocotools import mask as rle
 
-from mmtied.evaluation.coco_input import check_ground_truth, check_results
-from mmtied.evaluation.errors import Errors, count_errors, image_f1
+from mmtied.coco.read import check_ground_truth, check_results
+from mmtied.evaluation.errors import count_errors, image_f1
+from mmtied.evaluation.scores import Errors
 
 
 def iou(a: list, b: list) -> float:

@@ -7,14 +7,8 @@ from hypothesis import strategies as st
 from pycocotools import mask as rle
 from scipy.stats import spearmanr
 
-from mmtied.evaluation import (
-    OcclusionBins,
-    image_ratios,
-    instance_occlusion,
-    instance_ratios,
-    occlusion_ratio,
-)
-from mmtied.evaluation.coco_input import check_ground_truth, read_json
+from mmtied.coco.read import check_ground_truth, read_json
+from mmtied.evaluation import OcclusionBins, image_ratios, instance_occlusion, instance_ratios, occlusion_ratio
 
 SIZE = 30
 boxes = st.lists(st.tuples(*[st.integers(0, 12)] * 2, *[st.integers(0, 9)] * 2), min_size=1, max_size=8)

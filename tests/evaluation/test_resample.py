@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from made_up import made_up
 
+from mmtied.coco.read import check_ground_truth, check_results
 from mmtied.evaluation import evaluate_occlusion
 from mmtied.evaluation.accumulate import Accumulator
-from mmtied.evaluation.coco_input import check_ground_truth, check_results
 from mmtied.evaluation.engine import HotcocoEngine
 from mmtied.evaluation.resample import bootstrap, interval, middle, random_subsets
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from mmengine.registry import MODELS
 
-from mmtied.analysis.complexity import complexity
 from mmtied.study import rival  # noqa: F401
 from mmtied.study.plan import ARMS, FURTHER, QUESTIONS, TUNED, TUNING_SEED, runs
+from mmtied.utils.complexity import complexity
 
 # Arms that are to cost the same: multiply-adds of the first over those of the second.
 EQUAL = [

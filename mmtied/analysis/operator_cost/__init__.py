@@ -1,0 +1,1 @@
+"""What standard, group and tied block convolution cost."""

@@ -1,0 +1,1 @@
+"""What the publication prints, beside what our networks and configs are."""

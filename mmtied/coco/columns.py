@@ -1,0 +1,205 @@
+"""Fields of json entries as checked columns: each wrong one is a sentence that names the file and the entry."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Hashable, Sequence
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from ..utils.errors import InputError
+from .masks import wrong_counts
+
+LARGEST = 30_000  # width or height of an image with masks: the libraries count its pixels in 32 bits
+FARTHEST = 1_000_000  # pixels of a coordinate: beyond, the libraries fail on memory or overflow
+
+
+class RawDetection(msgspec.Struct, gc=False):
+    """What a clean results file holds of a detection; read several times faster than a dict."""
+
+    image_id: int | str
+    category_id: int | str
+    score: float
+    bbox: tuple[float, float, float, float] | None = None
+    segmentation: msgspec.Raw = msgspec.Raw()
+
+
+def as_text(value: Any) -> str:
+    """Return a name as text that every file can hold; json may spell halves of characters."""
+    return str(value).encode('utf-8', 'replace').decode()
+
+
+def shown(value: Any) -> str:
+    """Return a value for a sentence: on one line, and not too long."""
+    return ' '.join(as_text(value)[:80].split())
+
+
+def kind_of(value: Any) -> str:
+    """Name the type of a json value."""
+    return 'nothing' if value is None else type(value).__name__
+
+
+def read_values(entries: list, key: str, where: str) -> list:
+    """Return a key of all entries; if one lacks it, find the entry and say so."""
+    if entries and isinstance(entries[0], RawDetection):
+        return list(map(attrgetter(key), entries))
+    try:
+        return [entry[key] for entry in entries]
+    except (KeyError, TypeError, IndexError):
+        for i, entry in enumerate(entries):
+            if not isinstance(entry, dict):
+                raise InputError(f'{where}[{i}] must be an object, found {kind_of(entry)}') from None
+            if key not in entry:
+                raise InputError(f"{where}[{i}] has no '{key}'") from None
+        raise
+
+
+def check_ids(values: list, where: str) -> None:
+    """Check that ids are numbers or text, and none is given twice."""
+    seen = set()
+    for i, value in enumerate(values):
+        if not isinstance(value, (int, float, str)):
+            raise InputError(f"{where}[{i}]: 'id' is {shown(value)}, it must be a whole number")
+        if value != value or value in seen:
+            raise InputError(f'{where}: id {shown(value)} ' + ('is given twice' if value == value else 'is no number'))
+        seen.add(value)
+
+
+def id_order(entry: dict) -> tuple:
+    """Sort by id; numbers go before text."""
+    return isinstance(entry['id'], str), entry['id']
+
+
+def read_places(entries: list, key: str, where: str, known: list[dict]) -> np.ndarray:
+    """Return the place among the known, in the order of their ids, of what each entry refers to; -1 for none."""
+    values = read_values(entries, key, where)
+    if None in values:
+        raise InputError(f"{where}[{values.index(None)}] has no '{key}'")
+    ids = [entry['id'] for entry in known]
+    if set(map(type, values)) | set(map(type, ids)) == {int}:
+        with contextlib.suppress(OverflowError):  # beyond 64 bits
+            ids, wanted = (np.array(part, dtype=np.int64) for part in (ids, values))
+            places = np.searchsorted(ids, wanted).clip(max=len(ids) - 1)
+            return np.where(ids[places] == wanted, places, -1)
+    places = {entry['id']: i for i, entry in enumerate(known)}
+    try:
+        return np.array([places.get(value, -1) for value in values], dtype=np.int64)
+    except TypeError:
+        i = next(i for i, value in enumerate(values) if not isinstance(value, Hashable))
+        raise InputError(f"{where}[{i}]: '{key}' is {shown(values[i])}, it must be an id") from None
+
+
+def check_known(places: np.ndarray, rows: np.ndarray, entries: list, key: str, where: str, what: str) -> None:
+    """Check that every entry refers to something; `rows` are the places of the entries in the file."""
+    unknown = np.flatnonzero(places < 0)
+    if unknown.size:
+        i = rows[unknown[0]]
+        value = read_values(entries[i : i + 1], key, where)[0]
+        raise InputError(f'{where}[{i}]: {key}={shown(value)} is not among the {what}')
+
+
+def read_column(entries: list, key: str, where: str, shape: tuple[int, ...], right: str) -> np.ndarray:
+    """Return a key of all entries as one array of finite floats; if that fails, find the entry and say so."""
+
+    def array(part: list) -> np.ndarray | None:
+        try:
+            column = np.array(part, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError):
+            return None
+        return column if column.shape == (len(part), *shape) and np.isfinite(column).all() else None
+
+    values = read_values(entries, key, where)
+    if not values:
+        return np.empty((0, *shape))
+    column = array(values)
+    if column is None:
+        i = next(i for i, value in enumerate(values) if array([value]) is None)
+        if values[i] is None:
+            raise InputError(f"{where}[{i}] has no '{key}'")
+        raise InputError(f"{where}[{i}]: '{key}' is {shown(values[i])}, it must be {right}")
+    return column
+
+
+def read_boxes(entries: list, where: str, strict: bool = True) -> np.ndarray:
+    """Return boxes (n, 4) in pixels that the COCO libraries can compute with."""
+    boxes = read_column(entries, 'bbox', where, (4,), 'four numbers x, y, width, height')
+    negative = np.flatnonzero((boxes[:, 2:] < 0).any(1))
+    if strict and negative.size:
+        i = negative[0]
+        raise InputError(f"{where}[{i}]: 'bbox' is {boxes[i].tolist()}, its width and height must not be negative")
+    far = np.flatnonzero((np.abs(boxes) > FARTHEST).any(1))
+    if far.size:
+        raise InputError(
+            f"{where}[{far[0]}]: 'bbox' is {boxes[far[0]].tolist()}, it must lie within {FARTHEST:,} pixels"
+        )
+    return boxes
+
+
+def read_crowds(entries: list, where: str) -> np.ndarray:
+    """Return which annotations are crowd regions, (n,) bool."""
+    known = {'None': False, '0': False, '1': True, 'False': False, 'True': True, '0.0': False, '1.0': True}
+    crowds = np.empty(len(entries), dtype=bool)
+    for i, entry in enumerate(entries):
+        value = str(entry.get('iscrowd'))
+        if value not in known:
+            raise InputError(f"{where}[{i}]: 'iscrowd' is {value[:80]}, it must be 0 or 1")
+        crowds[i] = known[value]
+    return crowds
+
+
+def read_segmentations(entries: list, where: str, images: Sequence[dict], places: np.ndarray) -> list:
+    """Return masks as they are in the file, checked so that the COCO libraries can decode them."""
+    if entries and isinstance(entries[0], RawDetection):
+        raw = (bytes(entry.segmentation) or b'null' for entry in entries)
+        segmentations = [msgspec.json.decode(value) for value in raw]
+    else:
+        segmentations = [entry.get('segmentation') for entry in entries]
+    encoded = []
+    for i, (segmentation, place) in enumerate(zip(segmentations, places)):
+        if isinstance(segmentation, dict):
+            wrong = _wrong_rle(segmentation, images[place])
+            encoded.append(i)
+        else:
+            wrong = _wrong_polygons(segmentation)
+        if wrong:
+            raise InputError(f"{where}[{i}]: 'segmentation' {wrong}")
+    bad = wrong_counts([segmentations[i] for i in encoded])
+    if bad is not None:
+        raise InputError(
+            f"{where}[{encoded[bad]}]: 'segmentation' has counts that do not add up to the pixels of its size"
+        )
+    return segmentations
+
+
+def _wrong_rle(segmentation: dict, image: dict) -> str:
+    size = [image['height'], image['width']]
+    found = segmentation.get('size')
+    if not isinstance(found, (list, tuple)) or list(found) != size or set(map(type, found)) != {int}:
+        return f'is of size {found}, the image is of height and width {size}'
+    counts = segmentation.get('counts')
+    if isinstance(counts, list):
+        if not all(type(count) is int and count >= 0 for count in counts):
+            return 'has counts that are not all whole numbers from 0 up'
+    elif not isinstance(counts, (str, bytes)):
+        return 'has no counts, a string or a list of numbers'
+    return ''
+
+
+def _wrong_polygons(segmentation: Any) -> str:
+    if not isinstance(segmentation, list) or not segmentation:
+        return 'must be a run-length encoding or a list of polygons'
+    for polygon in segmentation:
+        try:
+            points = np.array(polygon)
+        except (TypeError, ValueError):
+            points = np.array('')
+        if points.dtype.kind not in 'iuf':
+            return f'holds {shown(polygon)}, which is no polygon'
+        if points.ndim != 1 or len(points) < 6 or len(points) % 2 or not np.isfinite(points).all():
+            return 'holds a polygon that is not three or more points x, y'
+        if np.abs(points).max() > FARTHEST:
+            return f'holds a polygon that does not lie within {FARTHEST:,} pixels'
+    return ''

@@ -1,0 +1,179 @@
+"""Read COCO ground truth and results as they are found, into columns that hold only what the evaluation needs.
+
+Users' files are not clean: extra keys, odd types in fields that nobody reads, ids that start at 0. The engines differ
+in what they refuse and in what they make of it (the reference API takes an annotation with id 0 for unmatched). So
+images and categories are known by their place in the order of their ids, by which the reference API breaks ties of
+score, annotations by none, and both engines get the same columns.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from ..utils.errors import InputError
+from .columns import (
+    LARGEST,
+    RawDetection,
+    as_text,
+    check_ids,
+    check_known,
+    id_order,
+    kind_of,
+    read_boxes,
+    read_column,
+    read_crowds,
+    read_places,
+    read_segmentations,
+    read_values,
+    shown,
+)
+from .data import Detections, GroundTruth
+
+
+def read_json(source: str | PathLike | Any, name: str, results: bool = False) -> tuple[Any, str]:
+    """Return the content of a json file, or the content as it was given, and a name for messages.
+
+    Args:
+        source: A path, or what the file would hold.
+        name: The name for content that is given.
+        results: Whether a list of detections is expected, which is read faster. Defaults to False.
+
+    Raises:
+        InputError: If there is no such file, or it is not json.
+    """
+    if not isinstance(source, (str, PathLike)):
+        return source, name
+    try:
+        content = Path(source).read_bytes()
+    except OSError as error:
+        raise InputError(f'{source}: cannot be read: {error.strerror}') from error
+    try:
+        return msgspec.json.decode(content, type=list[RawDetection] if results else Any), str(source)
+    except (msgspec.DecodeError, RecursionError):
+        pass  # dirt, or what strict json has no word for, such as NaN
+    try:
+        return json.loads(content.removeprefix(b'\xef\xbb\xbf')), str(source)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f'{source}: not valid json: {error}') from error
+
+
+def check_ground_truth(data: Any, source: str, masks: bool = False) -> GroundTruth:
+    """Check a COCO ground truth and keep what is evaluated.
+
+    Args:
+        data: Content of the json file.
+        source: Name for it in messages.
+        masks: Whether masks are needed: every annotation's segmentation and every image's size. Defaults to False.
+
+    Raises:
+        InputError: If a needed key is missing or an entry makes no sense.
+    """
+    if not isinstance(data, dict):
+        raise InputError(f'{source}: a ground truth is a json object, found {kind_of(data)}; are the files swapped?')
+    for key in ('images', 'annotations', 'categories'):
+        if not isinstance(data.get(key), list):
+            raise InputError(f"{source}: '{key}' must be a list, found {kind_of(data.get(key))}")
+    for key in ('images', 'categories'):
+        if not data[key]:
+            raise InputError(f"{source}: '{key}' is empty, so there is nothing to evaluate")
+    for key in ('images', 'categories'):
+        check_ids(read_values(data[key], 'id', f'{source}: {key}'), f'{source}: {key}')
+    # Annotations need no id, but one that is given twice tells of a file that was put together wrongly.
+    given = [entry['id'] for entry in data['annotations'] if isinstance(entry, dict) and 'id' in entry]
+    check_ids(given, f'{source}: annotations')
+    images = [{'id': image['id'], 'file_name': as_text(image.get('file_name', ''))} for image in data['images']]
+    if masks:
+        right = f'a whole number of pixels from 1 to {LARGEST:,}; masks need it'
+        for key in ('width', 'height'):
+            sizes = read_column(data['images'], key, f'{source}: images', (), right)
+            wrong = np.flatnonzero((sizes < 1) | (sizes > LARGEST) | (sizes % 1 != 0))
+            if wrong.size:
+                raise InputError(f"{source}: images[{wrong[0]}]: '{key}' is {sizes[wrong[0]]:g}, it must be {right}")
+            for image, size in zip(images, sizes.astype(int).tolist()):
+                image[key] = size
+    images.sort(key=id_order)
+    categories = [{'id': entry['id'], 'name': as_text(entry.get('name', entry['id']))} for entry in data['categories']]
+    names = Counter(category['name'] for category in categories)
+    for category in categories:
+        if names[category['name']] > 1:
+            category['name'] += f' ({category["id"]})'
+    file_order = [category['id'] for category in categories]
+    categories.sort(key=id_order)
+    place = {category['id']: i for i, category in enumerate(categories)}
+
+    where = f'{source}: annotations'
+    image = read_places(data['annotations'], 'image_id', where, images)
+    category = read_places(data['annotations'], 'category_id', where, categories)
+    kept = image >= 0
+    if len(kept) and not kept.any():
+        example = shown(data['annotations'][0]['image_id'])
+        raise InputError(f'{where}: no image_id is among the images, such as image_id={example} of {where}[0]')
+    check_known(category[kept], np.flatnonzero(kept), data['annotations'], 'category_id', where, 'categories')
+    annotations = [data['annotations'][i] for i in np.flatnonzero(kept)]
+    return GroundTruth(
+        images=images,
+        categories=categories,
+        image=image[kept],
+        category=category[kept],
+        bbox=read_boxes(annotations, where),
+        iscrowd=read_crowds(annotations, where),
+        segmentation=read_segmentations(annotations, where, images, image[kept]) if masks else None,
+        labels=np.array([place[value] for value in file_order]),
+        orphans=int((~kept).sum()),
+    )
+
+
+def check_results(data: Any, source: str, ground_truth: GroundTruth, iou_type: str, strict: bool = True) -> Detections:
+    """Check COCO results and keep what is evaluated.
+
+    Args:
+        data: Content of the json file: a list of detections with ``image_id``, ``category_id``, ``score`` and
+            ``bbox`` or ``segmentation``.
+        source: Name for it in messages.
+        ground_truth: The detections must belong to its images and categories.
+        iou_type: 'bbox' or 'segm'.
+        strict: Whether a score outside [0, 1], a box of negative size and an empty list are errors, as they should be
+            in a file. A detector may make all three in training; AP is defined for them.
+
+    Raises:
+        InputError: If a needed key is missing or an entry makes no sense.
+    """
+    if not isinstance(data, list):
+        raise InputError(
+            f'{source}: results are a json list of detections, found {kind_of(data)}; are the files swapped?'
+        )
+    if strict and not data:
+        raise InputError(f'{source}: holds no detection, so there is nothing to evaluate')
+    places = {}
+    for name, known in (('image', ground_truth.images), ('category', ground_truth.categories)):
+        places[name] = read_places(data, f'{name}_id', source, known)
+        what = 'images' if name == 'image' else 'categories'
+        check_known(places[name], np.arange(len(data)), data, f'{name}_id', source, f'{what} of the ground truth')
+    score = read_column(data, 'score', source, (), 'a number')
+    outside = np.flatnonzero((score < 0) | (score > 1))
+    if strict and outside.size:
+        raise InputError(f'{source}[{outside[0]}]: score={score[outside[0]]:g} must lie in [0, 1]')
+    return Detections(
+        image=places['image'],
+        category=places['category'],
+        score=score,
+        bbox=read_boxes(data, source, strict) if iou_type == 'bbox' else None,
+        segmentation=(
+            read_segmentations(data, source, ground_truth.images, places['image']) if iou_type == 'segm' else None
+        ),
+    )
+
+
+def iou_type_of(results: Any) -> str:
+    """Return 'segm' for results that hold masks and no boxes, else 'bbox'."""
+    first = results[0] if isinstance(results, list) and results else None
+    if isinstance(first, RawDetection):
+        return 'segm' if bytes(first.segmentation) and not first.bbox else 'bbox'
+    return 'segm' if isinstance(first, dict) and first.get('segmentation') and not first.get('bbox') else 'bbox'

@@ -1,0 +1,75 @@
+"""A ground truth and the results of one detector or several, read together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+from ..utils.errors import InputError
+from .data import Detections, GroundTruth
+from .mmdet_pickle import is_pickle, read_pickle
+from .read import check_ground_truth, check_results, iou_type_of, read_json
+
+File = str | PathLike
+
+
+def read_sets(
+    ground_truth: File | dict,
+    sources: Sequence[File | list[dict]],
+    iou_type: str | None = None,
+    masks: bool = False,
+    strict: bool = True,
+) -> tuple[GroundTruth, list[Detections], str]:
+    """Read and check a ground truth and results of it.
+
+    Args:
+        ground_truth: COCO ground truth, as a path or as loaded json.
+        sources: COCO results of each detector, as a path or as loaded json, or the path of a pickle of mmdet's.
+        iou_type: 'bbox' or 'segm'. Defaults to None: that of the first results.
+        masks: Whether the ground truth must hold masks even if boxes are evaluated. Defaults to False.
+        strict: Whether scores outside [0, 1], boxes of negative size and empty results are errors. Defaults to True.
+
+    Returns:
+        The ground truth, the detections of each source, and the IoU type.
+
+    Raises:
+        InputError: If one cannot be evaluated, or a file is given twice; the message names the file and the entry.
+    """
+    refuse_twice([ground_truth, *sources])
+    contents = [None if is_pickle(source) else read_json(source, 'results', results=True) for source in sources]
+    if iou_type is None:
+        iou_type = iou_type_of(contents[0] and contents[0][0])
+    truth = check_ground_truth(*read_json(ground_truth, 'ground truth'), masks=masks or iou_type == 'segm')
+    found = []
+    for source, content in zip(sources, contents):
+        if content is None:
+            found.append(read_pickle(source, truth, iou_type))
+        else:
+            found.append(check_results(*content, ground_truth=truth, iou_type=iou_type, strict=strict))
+    return truth, found, iou_type
+
+
+def refuse_twice(sources: Sequence[File | dict | list[dict]]) -> None:
+    """Raise an error if a file is given in two roles: ground truth, results, second results."""
+    roles = zip(('ground truth', 'results', 'second results'), sources)
+    files = [(role, source) for role, source in roles if isinstance(source, File)]
+    for i, (role, file) in enumerate(files):
+        for earlier_role, earlier in files[:i]:
+            if os.path.realpath(file) == os.path.realpath(earlier):
+                raise InputError(f'{file}: given twice, as {earlier_role} and as {role}')
+
+
+def detector_names(sources: Sequence[File | list[dict]]) -> list[str]:
+    """Name detectors after their files, with the folders where the files are named alike."""
+    numbered = [f'detector {i}' for i in range(1, len(sources) + 1)]
+    paths = [
+        Path(source).absolute() if isinstance(source, File) else Path(number)
+        for source, number in zip(sources, numbered)
+    ]
+    for depth in range(1, max(len(path.parts) for path in paths) + 1):
+        names = ['/'.join(path.with_suffix('').parts[-depth:]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    return numbered

@@ -1,0 +1,122 @@
+"""The report's gallery: the images of the largest ratio and of the largest loss, with what is drawn over them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from contourpy import contour_generator
+
+from ...coco.data import Detections, GroundTruth
+from ...coco.masks import decode
+from ...utils.pictures import data_uri, open_picture
+from ..errors import image_f1
+from ..result import OcclusionResult
+
+LONGEST = 640  # pixels of an embedded picture's longer side
+PER_ORDER = 12  # images
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One instance or detection over a picture."""
+
+    name: str
+    score: float | None
+    box: tuple[float, float, float, float] | None  # x, y, width, height
+    outline: str | None  # path data of SVG
+
+
+@dataclass(frozen=True)
+class Card:
+    """One picture of the gallery."""
+
+    image_id: str
+    file_name: str
+    ratio: float
+    picture: str  # data URI
+    width: int
+    height: int
+    f1: list[float]  # of each detector; NaN where there is nothing to find and nothing was found
+    ranks: dict[int, int]  # order -> place in it
+    layers: list[list[Shape]]  # ground truth, then each detector
+
+
+def make_cards(results: Sequence[OcclusionResult], image_dir: str | Path) -> tuple[list[str], list[Card]]:
+    """Return the names of the orders that the gallery can be seen in, and the first images of each.
+
+    Args:
+        results: Of one detector or of two, on one ground truth.
+        image_dir: Folder of the ground truth's ``file_name``.
+
+    Raises:
+        InputError: If an image is not in the folder or cannot be read.
+    """
+    truth, settings = results[0].ground_truth, results[0].settings
+    f1 = np.array([image_f1(truth, result.detections, settings.iou_type, settings.score_thr) for result in results])
+    orders = {'largest occlusion ratio': results[0].ratios}
+    for result, values in zip(results, f1):
+        orders[f'lowest F1 of {result.name}'] = -values
+    if len(results) == 2:
+        orders[f'{results[1].name} gains most'] = f1[1] - f1[0]
+        orders[f'{results[1].name} loses most'] = f1[0] - f1[1]
+    ranks: dict[int, dict[int, int]] = {}
+    for order, values in enumerate(orders.values()):
+        values = np.where(np.isnan(results[0].ratios), np.nan, values)  # an image without instances shows nothing
+        first = np.argsort(-values, kind='stable')[:PER_ORDER]
+        for rank, place in enumerate(first[~np.isnan(values[first])].tolist()):
+            ranks.setdefault(place, {})[order] = rank
+    cards = []
+    for place, of_orders in ranks.items():
+        image = truth.images[place]
+        picture = open_picture(image_dir, image)
+        # What is drawn is in the pixels of the annotations.
+        of_file = {key: image[key] for key in ('width', 'height') if key in image}
+        size = {'width': picture.width, 'height': picture.height} | of_file
+        layers = [
+            _shapes(entries, truth, place, size, settings.iou_type, settings.score_thr)
+            for entries in (truth, *(result.detections for result in results))
+        ]
+        cards.append(
+            Card(
+                image_id=str(image['id']),
+                file_name=image['file_name'],
+                ratio=float(results[0].ratios[place]),
+                picture=data_uri(picture, LONGEST),
+                **size,
+                f1=f1[:, place].tolist(),
+                ranks=of_orders,
+                layers=layers,
+            )
+        )
+    return list(orders), cards
+
+
+def _shapes(
+    entries: GroundTruth | Detections, truth: GroundTruth, place: int, size: dict, iou_type: str, score_thr: float
+) -> list[Shape]:
+    rows = np.flatnonzero(entries.image == place)
+    scores = None
+    if isinstance(entries, Detections):
+        rows = rows[entries.score[rows] >= score_thr]
+        rows = rows[np.argsort(entries.score[rows])]  # the best on top
+        scores = entries.score[rows].tolist()
+    shapes = []
+    for i, row in enumerate(rows):
+        name = truth.categories[entries.category[row]]['name']
+        score = None if scores is None else scores[i]
+        if iou_type == 'segm':
+            shapes.append(Shape(name, score, None, _outline(decode(entries.segmentation[row], size))))
+        else:
+            shapes.append(Shape(name, score, tuple(np.round(entries.bbox[row], 1).tolist()), None))
+    return shapes
+
+
+def _outline(mask: np.ndarray) -> str:
+    """Return the border of a mask as path data of SVG."""
+    padded = np.pad(mask, 1).astype(float)
+    # Pixel i of the padded mask has its centre at i - .5 of the picture.
+    lines = contour_generator(z=padded).lines(0.5)
+    return ''.join('M' + 'L'.join(f'{x - 0.5:.1f} {y - 0.5:.1f}' for x, y in line) + 'Z' for line in lines)

@@ -1,0 +1,123 @@
+"""The report in a real browser: no error on the console, curves and pictures there, controls that work."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from made_up import made_up
+from pages import opened
+
+from mmtied.coco.read import read_json
+from mmtied.datasets import write_scenes
+from mmtied.evaluation import InputError, compare_occlusion, evaluate_occlusion
+from mmtied.evaluation.report.page import save_report
+
+WIDTHS = (1400, 400)
+NASTY = '</script><script>window.broken=1</script>"\'<img src=x onerror="window.broken=1">'
+
+
+@pytest.fixture(scope='module')
+def scenes(tmp_path_factory):
+    """Ground truth, detections of two detectors and the folder of pictures."""
+    folder = tmp_path_factory.mktemp('scenes')
+    truth, _ = read_json(write_scenes(folder, 'val', 60, size=96), '')
+    found = [entry | {'score': 0.35 + 0.6 * (i % 9) / 9} for i, entry in enumerate(truth['annotations'])]
+    return truth, found, found[::2], folder / 'val'
+
+
+def with_curves(browser, path, width: int):
+    """The page once its curves are drawn, and what its console says."""
+    page, said = opened(browser, path, width)
+    page.wait_for_function('[...document.querySelectorAll(".figure")].every(e => e.querySelector(".trace"))')
+    return page, said
+
+
+def visible(page, selector: str, value: str = '1') -> list:
+    """A value of each element that is drawn; `e` is the element."""
+    elements = f'[...document.querySelectorAll({json.dumps(selector)})].filter(e => e.getClientRects().length)'
+    return page.evaluate(f'{elements}.map(e => {value})')
+
+
+@pytest.mark.parametrize('iou_type', ['bbox', 'segm'])
+@pytest.mark.parametrize('width', WIDTHS)
+def test_page_of_two_detectors(browser, scenes, tmp_path, width, iou_type):
+    truth, found, half, images = scenes
+    result = compare_occlusion(
+        truth, found, half, iou_type, names=['whole', 'half'], bootstrap=5, random_subsets=5, per_class=True
+    )
+    page, said = with_curves(browser, save_report(result, tmp_path / 'report.html', images), width)
+    assert page.evaluate('document.documentElement.scrollWidth') <= width
+    assert page.locator('.figure').count() == 5
+    for figure in page.locator('.figure').all():
+        outer, inner = figure.bounding_box(), figure.locator('.main-svg').first.bounding_box()
+        assert inner['width'] > 250
+        assert inner['x'] + inner['width'] <= outer['x'] + outer['width']
+    # Each detector's curve has a point for each bin; behind them lie the band and two intervals.
+    curve = page.locator('.figure').first.locator('.scatterlayer')
+    assert curve.locator('.points path').count() == 2 * len(result.first.bins)
+    assert curve.locator('.js-fill').count() == 3
+    assert page.locator('h3').all_text_contents() == [table.title for table in result.tables()]
+    cells = page.locator('table').nth(1).locator('tbody tr').first.locator('td').all_text_contents()
+    assert f'{100 * result.first.all.AP:.1f}' in cells
+
+    assert len(visible(page, '.card')) == min(12, sum(row.images for row in result.first.bins))
+    sizes = page.evaluate("""Promise.all([...document.querySelectorAll('.card image')].map(async e => {
+        const image = new Image(); image.src = e.href.baseVal; await image.decode(); return image.naturalWidth}))""")
+    assert set(sizes) == {96}
+    ratios = visible(page, '.card', r'+e.innerText.match(/r = ([\d.]+)/)[1]')
+    assert ratios == sorted(ratios, reverse=True)
+    assert ratios[0] == pytest.approx(np.nanmax(result.first.ratios), abs=5e-3)
+
+    before = len(visible(page, '.layer1 .shape'))
+    assert before > len(visible(page, '.layer2 .shape')) > 0
+    page.locator('.toggle').nth(1).uncheck()
+    assert not visible(page, '.layer1 .shape')
+    assert visible(page, '.layer0 .shape')
+    page.locator('.toggle').nth(1).check()
+    page.locator('#score').fill('0.8')
+    assert 0 < len(visible(page, '.layer1 .shape')) < before
+    assert page.locator('#least').text_content() == '0.8'
+    page.locator('#order').select_option(label='half loses most')
+    f1 = visible(page, '.card', r'[...e.innerText.matchAll(/F1 ([\d.]+)/g)].map(m => +m[1])')
+    losses = [first - second for first, second in f1]
+    # A loss is of two rounded numbers, which puts it off by .01 at most; likewise the one that takes its place.
+    assert losses == pytest.approx(sorted(losses, reverse=True), abs=0.0201)
+    assert said == []
+    page.close()
+
+
+def test_page_without_pictures_or_resampling(browser, tmp_path):
+    page, said = with_curves(browser, save_report(evaluate_occlusion(*made_up()), tmp_path / 'report.html'), 1400)
+    assert page.locator('.figure').count() == 3
+    assert page.locator('.card, .controls').count() == 0
+    assert said == []
+    page.close()
+
+
+def test_strings_from_data_are_text(browser, scenes, tmp_path):
+    truth, found, half, images = scenes
+    categories = [category | {'name': f'{category["name"]} {NASTY}'} for category in truth['categories']]
+    truth = truth | {'categories': categories}
+    result = compare_occlusion(truth, found, half, names=[NASTY, f'other {NASTY}'], per_class=True)
+    page, said = with_curves(browser, save_report(result, tmp_path / 'report.html', images), 400)
+    assert page.evaluate('window.broken') is None
+    assert NASTY in page.locator('h1').text_content()
+    assert NASTY in page.locator('.layer0 title').first.text_content()
+    assert page.evaluate('document.documentElement.scrollWidth') <= 400
+    assert said == []
+    page.close()
+
+
+def test_missing_or_broken_pictures_are_named_and_nothing_is_written(scenes, tmp_path):
+    truth, found, _, images = scenes
+    result = evaluate_occlusion(truth, found)
+    with pytest.raises(InputError, match=r'\.jpg: no such image'):
+        save_report(result, tmp_path / 'report.html', tmp_path)
+    copies = tmp_path / 'images'
+    shutil.copytree(images, copies)
+    for picture in copies.iterdir():
+        picture.write_bytes(b'no picture')
+    with pytest.raises(InputError, match=r'\.jpg: not a readable image'):
+        save_report(result, tmp_path / 'report.html', copies)
+    assert [path.name for path in tmp_path.iterdir()] == ['images']
