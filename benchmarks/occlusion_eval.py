@@ -88,7 +88,11 @@ def main() -> None:
     once = {'occlusion_eval --per-class': [*tool, '--per-class']}
     if not args.no_resampling:
         once['occlusion_eval --bootstrap 1000 --random-subsets 200'] = [
-            *(*tool, '--bootstrap', '1000', '--random-subsets', '200')
+            *tool,
+            '--bootstrap',
+            '1000',
+            '--random-subsets',
+            '200',
         ]
     with tempfile.TemporaryDirectory() as out:
         if args.reference:

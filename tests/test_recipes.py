@@ -66,8 +66,15 @@ def trained(coco):
     config = CONFIGS / 'mask_rcnn/mask-rcnn_tiedr50-4s32w_fpn_2x_coco.py'
     options = ['train_cfg.max_epochs=1', 'visualizer.vis_backends.0.type=TensorboardVisBackend', *MASK]
     log = run(
-        *(coco, sys.executable, ROOT / 'tools/train.py', config, '--work-dir', 'work', '--auto-scale-lr'),
-        *('--cfg-options', *options),
+        coco,
+        sys.executable,
+        ROOT / 'tools/train.py',
+        config,
+        '--work-dir',
+        'work',
+        '--auto-scale-lr',
+        '--cfg-options',
+        *options,
     )
     return config, log
 
@@ -78,15 +85,32 @@ def test_coco_from_folder_to_binned_evaluation(coco, trained):
         assert f'{key}:' in log
     assert list((coco / 'work').rglob('events.out.tfevents*'))
     log = run(
-        *(coco, sys.executable, ROOT / 'tools/test.py', config, 'work/epoch_1.pth', '--work-dir', 'test'),
-        *('--show-dir', 'pictures', '--cfg-options', 'test_evaluator.0.outfile_prefix=work/results', *MASK),
+        coco,
+        sys.executable,
+        ROOT / 'tools/test.py',
+        config,
+        'work/epoch_1.pth',
+        '--work-dir',
+        'test',
+        '--show-dir',
+        'pictures',
+        '--cfg-options',
+        'test_evaluator.0.outfile_prefix=work/results',
+        *MASK,
     )
     assert 'occlusion/segm_mAP:' in log
     assert len(list((coco / 'test').rglob('pictures/*.jpg'))) == 4
     truth = 'data/coco/annotations/instances_val2017.json'
     log = run(
-        *(coco, sys.executable, ROOT / 'tools/occlusion_eval.py', truth, 'work/results.bbox.json'),
-        *('--image-dir', 'data/coco/val2017', '--out-dir', 'work/occlusion'),
+        coco,
+        sys.executable,
+        ROOT / 'tools/occlusion_eval.py',
+        truth,
+        'work/results.bbox.json',
+        '--image-dir',
+        'data/coco/val2017',
+        '--out-dir',
+        'work/occlusion',
     )
     assert '(0, .2)' in log
     assert (coco / 'work/occlusion/report.html').exists()
@@ -149,9 +173,18 @@ def test_two_processes_evaluate_as_one(coco):
     assert 0.1 < one['coco/segm_mAP'] < 1 and 0.1 < one['occlusion/bbox_mAP_r0'] < 1
     assert one['occlusion/bbox_mAP'] == pytest.approx(one['coco/bbox_mAP'], abs=0.001)
     run(
-        *(coco, ROOT / 'tools/dist_test.sh', 'stand_in.py', 'stand_in.pth', 2, '--work-dir', 'two'),
-        *('--cfg-options', *LOADERS, *size),
-        **dict(PORT=free_port(), PYTHONPATH=WITH_TESTS),
+        coco,
+        ROOT / 'tools/dist_test.sh',
+        'stand_in.py',
+        'stand_in.pth',
+        2,
+        '--work-dir',
+        'two',
+        '--cfg-options',
+        *LOADERS,
+        *size,
+        PORT=free_port(),
+        PYTHONPATH=WITH_TESTS,
     )
     assert scores(coco / 'two') == one
 
@@ -163,9 +196,17 @@ def test_two_processes_train_one_network(coco):
         "custom_hooks = [*_base_.custom_hooks, dict(type='BufferSums', priority='VERY_LOW')]\n"
     )
     log = run(
-        *(coco, ROOT / 'tools/dist_train.sh', 'sums.py', 2, '--work-dir', 'dist', '--cfg-options'),
-        *('train_cfg.max_epochs=1', *COCO),
-        **dict(PORT=free_port(), PYTHONPATH=WITH_TESTS),
+        coco,
+        ROOT / 'tools/dist_train.sh',
+        'sums.py',
+        2,
+        '--work-dir',
+        'dist',
+        '--cfg-options',
+        'train_cfg.max_epochs=1',
+        *COCO,
+        PORT=free_port(),
+        PYTHONPATH=WITH_TESTS,
     )
     assert 'GPU number: 2' in log
     states = torch.load(coco / 'dist/epoch_1.pth', weights_only=True)['state_dict']
@@ -186,7 +227,14 @@ def test_slurm_script_hands_on_its_arguments(tmp_path):
         'SRUN_ARGS': '--mem 9',
     }
     words = run(
-        *(tmp_path, ROOT / 'tools/slurm_train.sh', 'part', 'job', 'config.py', 'work', '--cfg-options', 'a=(1, 2)'),
+        tmp_path,
+        ROOT / 'tools/slurm_train.sh',
+        'part',
+        'job',
+        'config.py',
+        'work',
+        '--cfg-options',
+        'a=(1, 2)',
         **environment,
     ).splitlines()
     assert words[:4] == ['-p', 'part', '--job-name=job', '--gres=gpu:2']
@@ -206,28 +254,64 @@ def test_backbone_checkpoint(coco, tmp_path):
     config = CONFIGS / 'imagenet/tiedresnet50-4s32w_8xb32_in1k.py'
     small = ['model.backbone.base_channels=16', 'model.backbone.depth=26', 'model.head.in_channels=512']
     log = run(
-        *(tmp_path, sys.executable, ROOT / 'tools/train.py', config, '--work-dir', 'work', '--cfg-options'),
-        *(*QUICK, *small, 'train_cfg.max_epochs=1', 'train_dataloader.dataset.pipeline.1.scale=64'),
+        tmp_path,
+        sys.executable,
+        ROOT / 'tools/train.py',
+        config,
+        '--work-dir',
+        'work',
+        '--cfg-options',
+        *QUICK,
+        *small,
+        'train_cfg.max_epochs=1',
+        'train_dataloader.dataset.pipeline.1.scale=64',
     )
     assert 'accuracy/top1' in log
     log = run(
-        *(tmp_path, sys.executable, ROOT / 'tools/test.py', config, 'work/epoch_1.pth', '--cfg-options', *QUICK, *small)
+        tmp_path, sys.executable, ROOT / 'tools/test.py', config, 'work/epoch_1.pth', '--cfg-options', *QUICK, *small
     )
     assert 'accuracy/top5' in log
     run(
-        *(tmp_path, sys.executable, ROOT / 'tools/test.py', config, 'work/epoch_1.pth', '--work-dir', 'shown'),
-        *('--show-dir', 'pictures', '--cfg-options', *QUICK, *small),
+        tmp_path,
+        sys.executable,
+        ROOT / 'tools/test.py',
+        config,
+        'work/epoch_1.pth',
+        '--work-dir',
+        'shown',
+        '--show-dir',
+        'pictures',
+        '--cfg-options',
+        *QUICK,
+        *small,
     )
     assert list((tmp_path / 'shown').rglob('*.png')) or list(tmp_path.rglob('pictures/**/*.png'))
     # mmpretrain's own command takes the config as well.
     run(
-        *(tmp_path, sys.executable, MMPRETRAIN / 'tools/test.py', config, 'work/epoch_1.pth'),
-        *('--work-dir', 'theirs', '--cfg-options', *QUICK, *small),
+        tmp_path,
+        sys.executable,
+        MMPRETRAIN / 'tools/test.py',
+        config,
+        'work/epoch_1.pth',
+        '--work-dir',
+        'theirs',
+        '--cfg-options',
+        *QUICK,
+        *small,
     )
     log = run(
-        *(coco, sys.executable, ROOT / 'tools/train.py', CONFIGS / 'retinanet/retinanet_tiedr50-4s32w_fpn_1x_coco.py'),
-        *('--work-dir', tmp_path / 'detector', '--backbone-checkpoint', tmp_path / 'work/epoch_1.pth'),
-        *('--cfg-options', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=9', *COCO),
+        coco,
+        sys.executable,
+        ROOT / 'tools/train.py',
+        CONFIGS / 'retinanet/retinanet_tiedr50-4s32w_fpn_1x_coco.py',
+        '--work-dir',
+        tmp_path / 'detector',
+        '--backbone-checkpoint',
+        tmp_path / 'work/epoch_1.pth',
+        '--cfg-options',
+        'train_cfg.max_epochs=1',
+        'train_cfg.val_interval=9',
+        *COCO,
     )
     found = [line for line in log.splitlines() if 'tensors of TiedResNet are in' in line]
     assert len(found) == 1
@@ -242,17 +326,26 @@ def test_backbone_checkpoint(coco, tmp_path):
 def test_cityscapes(tmp_path):
     miniature.cityscapes(tmp_path)
     run(
-        *(tmp_path, sys.executable, MMDET / 'tools/dataset_converters/cityscapes.py', 'data/cityscapes'),
-        *('--out-dir', 'data/cityscapes/annotations'),
+        tmp_path,
+        sys.executable,
+        MMDET / 'tools/dataset_converters/cityscapes.py',
+        'data/cityscapes',
+        '--out-dir',
+        'data/cityscapes/annotations',
     )
     inner = 'dataset.'
     options = [*QUICK, *SMALL, 'train_cfg.max_epochs=1', 'train_dataloader.dataset.times=1']
     options += ['train_dataloader.dataset.dataset.filter_cfg.min_size=8']
     options += resized(2, 'train', size='[(96,96),(96,104)]', inner=inner) + resized(1, 'val', 'test')
     log = run(
-        *(tmp_path, sys.executable, ROOT / 'tools/train.py'),
-        *(CONFIGS / 'cityscapes/mask-rcnn_tiedr50-4s32w_fpn_1x_cityscapes.py', '--work-dir', 'work'),
-        *('--cfg-options', *options),
+        tmp_path,
+        sys.executable,
+        ROOT / 'tools/train.py',
+        CONFIGS / 'cityscapes/mask-rcnn_tiedr50-4s32w_fpn_1x_cityscapes.py',
+        '--work-dir',
+        'work',
+        '--cfg-options',
+        *options,
     )
     for key in ('coco/segm_mAP', 'cityscapes/mAP', 'cityscapes/AP@50', 'occlusion/segm_mAP', 'occlusion/bbox_mAP_r0'):
         assert f'{key}:' in log, key
@@ -271,9 +364,14 @@ def test_pascal_voc(tmp_path):
             f'train_dataloader.dataset.dataset.datasets.{i}.filter_cfg.{key}=4' for key in ('min_size', 'bbox_min_size')
         ]
     log = run(
-        *(tmp_path, sys.executable, ROOT / 'tools/train.py'),
-        *(CONFIGS / 'pascal_voc/faster-rcnn_tiedr50-4s32w_fpn_1x_voc0712.py', '--work-dir', 'work'),
-        *('--cfg-options', *options),
+        tmp_path,
+        sys.executable,
+        ROOT / 'tools/train.py',
+        CONFIGS / 'pascal_voc/faster-rcnn_tiedr50-4s32w_fpn_1x_voc0712.py',
+        '--work-dir',
+        'work',
+        '--cfg-options',
+        *options,
     )
     for key in ('pascal_voc/mAP', 'occlusion/bbox_mAP', 'occlusion/bbox_mAP_75_r0'):
         assert f'{key}:' in log, key

@@ -16,8 +16,11 @@ MIM = ['-c', 'from mim.cli import cli; cli()']
 OPTIONS = [
     *(f'{split}_dataloader.{setting}' for split in ('train', 'val', 'test') for setting in ('num_workers=0',)),
     *(f'{split}_dataloader.persistent_workers=False' for split in ('train', 'val', 'test')),
-    *('model.backbone.base_channels=16', 'model.backbone.depth=26', 'model.neck.in_channels=[64,128,256,512]'),
-    *('train_cfg.max_epochs=1', 'train_dataloader.dataset.pipeline.2.scale="(96,96)"'),
+    'model.backbone.base_channels=16',
+    'model.backbone.depth=26',
+    'model.neck.in_channels=[64,128,256,512]',
+    'train_cfg.max_epochs=1',
+    'train_dataloader.dataset.pipeline.2.scale="(96,96)"',
     *(f'{split}_dataloader.dataset.pipeline.1.scale="(96,96)"' for split in ('val', 'test')),
 ]
 pytestmark = pytest.mark.slow

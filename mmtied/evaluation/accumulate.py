@@ -45,8 +45,12 @@ class Accumulator:
         self.classes = len(truth.categories)
         self.names = [category['name'] for category in truth.categories]
         self._lay_out(
-            *(truth.image[instances], truth.category[instances], found.image[order], found.category[order]),
-            *(matched[:, order], counted[:, order]),
+            truth.image[instances],
+            truth.category[instances],
+            found.image[order],
+            found.category[order],
+            matched[:, order],
+            counted[:, order],
         )
 
     def _lay_out(
@@ -85,8 +89,12 @@ class Accumulator:
         part.images, part.classes, part.names = self.images, self.classes, self.names
         rows, kept = images[self.truth_image], np.flatnonzero(images[self.image])
         part._lay_out(
-            *(self.truth_image[rows], self.truth_class[rows], self.image[kept], self.category[kept]),
-            *(self.matched[:, kept], self.counted[:, kept]),
+            self.truth_image[rows],
+            self.truth_class[rows],
+            self.image[kept],
+            self.category[kept],
+            self.matched[:, kept],
+            self.counted[:, kept],
         )
         return part
 

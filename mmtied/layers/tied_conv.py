@@ -64,8 +64,17 @@ class TiedConv2d(nn.Conv2d):
         meaning = f'blocks={blocks}' if groups == 1 else f'blocks={blocks} x groups={groups}'
         check_divisible('TiedConv2d', blocks * groups, meaning, in_channels=in_channels, out_channels=out_channels)
         super().__init__(
-            *(in_channels // blocks, out_channels // blocks, kernel_size, stride, padding, dilation, groups),
-            *(bias, padding_mode, device, dtype),
+            in_channels // blocks,
+            out_channels // blocks,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            groups,
+            bias,
+            padding_mode,
+            device,
+            dtype,
         )
         self.in_channels = in_channels
         self.out_channels = out_channels

@@ -198,7 +198,9 @@ def check_arguments(
         ('strides', strides, len(strides) == num_stages, f'{num_stages} numbers, one for each stage'),
         ('dilations', dilations, len(dilations) == num_stages, f'{num_stages} numbers, one for each stage'),
         (
-            *('out_indices', out_indices, bool(out_indices) and all(0 <= i < num_stages for i in out_indices)),
+            'out_indices',
+            out_indices,
+            bool(out_indices) and all(0 <= i < num_stages for i in out_indices),
             f'stages among {tuple(range(num_stages))}',
         ),
         ('style', style, style in ('pytorch', 'caffe'), "'pytorch' or 'caffe'"),

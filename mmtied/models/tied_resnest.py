@@ -45,8 +45,14 @@ class TiedSplitAttention(BaseModule):
         self.radix = radix
         hidden = max(radix * width // reduction_factor, 32)
         self.conv = tied_conv(
-            *('split attention', width, radix * width, 3, blocks),
-            **dict(padding=dilation, dilation=dilation, norm_cfg=norm_cfg),
+            'split attention',
+            width,
+            radix * width,
+            3,
+            blocks,
+            padding=dilation,
+            dilation=dilation,
+            norm_cfg=norm_cfg,
         )
         self.squeeze = ConvModule(width, hidden, 1, conv_cfg=conv_cfg, norm_cfg=norm_cfg)
         self.excite = ConvModule(hidden, radix * width, 1, conv_cfg=conv_cfg, act_cfg=None)

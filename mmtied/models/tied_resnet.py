@@ -70,8 +70,16 @@ class TiedBottleneck(Bottleneck):
         )
         self.splits = ModuleList(
             tied_conv(
-                *(f'splits.{i}', width, width, 3, split_blocks),
-                **dict(stride=split_stride, padding=dilation, dilation=dilation, groups=groups, norm_cfg=norm_cfg),
+                f'splits.{i}',
+                width,
+                width,
+                3,
+                split_blocks,
+                stride=split_stride,
+                padding=dilation,
+                dilation=dilation,
+                groups=groups,
+                norm_cfg=norm_cfg,
             )
             for i, split_blocks in enumerate(blocks)
         )

@@ -15,7 +15,11 @@ VARIANTS: dict[str, dict] = {
     'tiedresnet50-2s48w': dict(type='TiedResNet', depth=50, splits=2, base_width=48, blocks=(1, 8)),
     'tiedresnet50-6s24w': dict(type='TiedResNet', depth=50, splits=6, base_width=24, blocks=(1, 1, 2, 2, 4, 4)),
     'tiedresnet50-8s18w': dict(
-        **dict(type='TiedResNet', depth=50, splits=8, base_width=18, mixer_blocks=1),
+        type='TiedResNet',
+        depth=50,
+        splits=8,
+        base_width=18,
+        mixer_blocks=1,
         blocks=(1, 1, 1, 1, 1, 2, 3, 3),
     ),
     'tiedresnet50-concat': dict(type='TiedResNet', depth=50, mixer='concat'),

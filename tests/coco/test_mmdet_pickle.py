@@ -47,8 +47,9 @@ def written(tmp_path):
         sample = {'img_id': i, 'ori_shape': (64, 64), 'scale_factor': (np.float64(2), 2.0)}
         samples.append(sample | {'pred_instances': dict(found.all_items())})
     (tmp_path / 'gt.json').write_text(json.dumps(truth))
-    to_json = CocoMetric(str(tmp_path / 'gt.json'), ['bbox', 'segm'], format_only=True,
-                         outfile_prefix=str(tmp_path / 'results'))  # fmt: skip
+    to_json = CocoMetric(
+        str(tmp_path / 'gt.json'), ['bbox', 'segm'], format_only=True, outfile_prefix=str(tmp_path / 'results')
+    )
     to_pickle = DumpDetResults(str(tmp_path / 'results.pkl'))
     for metric in (to_json, to_pickle):
         metric.dataset_meta = {'classes': ('b', 'a')}
@@ -86,18 +87,31 @@ def test_nothing_is_run(tmp_path):
     assert not (tmp_path / 'run').exists()
 
 
-@pytest.mark.parametrize('content, sentence', [
-    (b'no pickle', 'not a pickle of mmdet'),
-    (pickle.dumps({'a': 1}), 'are a list of images, found dict'),
-    (pickle.dumps([{'img_id': 1}]), r'\[0\] must hold img_id and pred_instances'),
-    (pickle.dumps([{'img_id': 1, 'pred_instances': {'labels': [5], 'scores': [0.5], 'bboxes': [[0, 0, 1, 1]]}}]),
-     r'\[0\]: label 5 has no category, the ground truth has 2'),
-    (pickle.dumps([{'img_id': 99, 'pred_instances': {'labels': [1], 'scores': [0.5], 'bboxes': [[0, 0, 1, 1]]}}]),
-     'image_id=99 is not among the images'),
-    (pickle.dumps([{'img_id': 1, 'pred_instances': {'labels': [0, 1], 'scores': [0.5], 'bboxes': [[0, 0, 1, 1]]}}]),
-     r'\[0\] must hold img_id and pred_instances'),
-    (pickle.dumps([]), 'holds no detection'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'content, sentence',
+    [
+        (b'no pickle', 'not a pickle of mmdet'),
+        (pickle.dumps({'a': 1}), 'are a list of images, found dict'),
+        (pickle.dumps([{'img_id': 1}]), r'\[0\] must hold img_id and pred_instances'),
+        (
+            pickle.dumps([{'img_id': 1, 'pred_instances': {'labels': [5], 'scores': [0.5], 'bboxes': [[0, 0, 1, 1]]}}]),
+            r'\[0\]: label 5 has no category, the ground truth has 2',
+        ),
+        (
+            pickle.dumps(
+                [{'img_id': 99, 'pred_instances': {'labels': [1], 'scores': [0.5], 'bboxes': [[0, 0, 1, 1]]}}]
+            ),
+            'image_id=99 is not among the images',
+        ),
+        (
+            pickle.dumps(
+                [{'img_id': 1, 'pred_instances': {'labels': [0, 1], 'scores': [0.5], 'bboxes': [[0, 0, 1, 1]]}}]
+            ),
+            r'\[0\] must hold img_id and pred_instances',
+        ),
+        (pickle.dumps([]), 'holds no detection'),
+    ],
+)
 def test_bad_pickles(tmp_path, content, sentence):
     path = tmp_path / 'results.pkl'
     path.write_bytes(content)

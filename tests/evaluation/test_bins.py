@@ -78,10 +78,13 @@ def test_bad_centres(centres):
         OcclusionBins.nearest(centres)
 
 
-@pytest.mark.parametrize('zero_bin, labels, lower', [
-    (True, ['≥ 0', '> 0', '≥ .5'], [0, 0, 0.5]),
-    (False, ['≥ 0', '≥ .5'], [0, 0.5]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'zero_bin, labels, lower',
+    [
+        (True, ['≥ 0', '> 0', '≥ .5'], [0, 0, 0.5]),
+        (False, ['≥ 0', '≥ .5'], [0, 0.5]),
+    ],
+)
 def test_cumulative(zero_bin, labels, lower):
     bins = OcclusionBins((0, 0.5, 1), zero_bin, cumulative=True)
     assert bins.labels == labels

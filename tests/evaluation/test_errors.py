@@ -25,8 +25,11 @@ def slow_errors(truth: dict, found: list, ids: list, score_thr: float) -> Errors
         detections.sort(key=lambda d: -d['score'])
         taken, false = set(), []
         for detection in detections:
-            pairs = [(iou(a['bbox'], detection['bbox']), i) for i, a in enumerate(instances)
-                     if a['category_id'] == detection['category_id'] and i not in taken]  # fmt: skip
+            pairs = [
+                (iou(a['bbox'], detection['bbox']), i)
+                for i, a in enumerate(instances)
+                if a['category_id'] == detection['category_id'] and i not in taken
+            ]
             best = max(pairs, default=(0, 0))
             if best[0] >= 0.5:
                 taken.add(best[1])
@@ -34,10 +37,16 @@ def slow_errors(truth: dict, found: list, ids: list, score_thr: float) -> Errors
                 false.append(detection)
         mendable = set()
         for detection in false:
-            same = [(iou(a['bbox'], detection['bbox']), i) for i, a in enumerate(instances)
-                    if a['category_id'] == detection['category_id']]  # fmt: skip
-            other = [(iou(a['bbox'], detection['bbox']), i) for i, a in enumerate(instances)
-                     if a['category_id'] != detection['category_id']]  # fmt: skip
+            same = [
+                (iou(a['bbox'], detection['bbox']), i)
+                for i, a in enumerate(instances)
+                if a['category_id'] == detection['category_id']
+            ]
+            other = [
+                (iou(a['bbox'], detection['bbox']), i)
+                for i, a in enumerate(instances)
+                if a['category_id'] != detection['category_id']
+            ]
             of_same, of_other = max(same, default=(0, 0)), max(other, default=(0, 0))
             if 0.1 <= of_same[0] < 0.5:
                 counts['localisation'] += 1

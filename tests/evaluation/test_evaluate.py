@@ -164,38 +164,53 @@ def test_a_detector_in_training_may_err():
 MASK = {'size': [100, 100], 'counts': 'PPP0'}
 
 
-@pytest.mark.parametrize('spoil, sentence', [
-    (lambda gt, dt: (dt, gt), 'a ground truth is a json object, found list; are the files swapped?'),
-    (lambda gt, dt: (gt, gt), 'results are a json list of detections, found dict'),
-    (lambda gt, dt: (gt | {'images': None}, dt), "'images' must be a list, found nothing"),
-    (lambda gt, dt: (gt | {'categories': []}, dt), "'categories' is empty"),
-    (lambda gt, dt: (gt | {'images': gt['images'] * 2}, dt), 'images: id 100 is given twice'),
-    (lambda gt, dt: (gt | {'images': [], 'annotations': []}, []), "'images' is empty"),
-    (lambda gt, dt: (gt | {'images': [{'id': [1]}]}, dt), r"images\[0\]: 'id' is \[1\]"),
-    (lambda gt, dt: (gt, [*dt[:3], dt[0] | {'image_id': 5}]), r'results\[3\]: image_id=5 is not among the images'),
-    (lambda gt, dt: (gt, [dt[0] | {'image_id': [5]}]), r"results\[0\]: 'image_id' is \[5\], it must be an id"),
-    (lambda gt, dt: (gt, [dt[0] | {'category_id': 5}]), r'results\[0\]: category_id=5 is not among the categories'),
-    (lambda gt, dt: (gt, [dt[0] | {'score': float('nan')}]), r"results\[0\]: 'score' is nan, it must be a number"),
-    (lambda gt, dt: (gt, [dt[0] | {'score': 1.5}]), r'results\[0\]: score=1.5 must lie in \[0, 1\]'),
-    (lambda gt, dt: (gt, [dt[0] | {'bbox': [1, 2, -3, 4]}]), r'results\[0\].*must not be negative'),
-    (lambda gt, dt: (gt, [dt[0] | {'bbox': [1, 2, 3]}]), r"results\[0\]: 'bbox' is \[1, 2, 3\]"),
-    (lambda gt, dt: (gt, [{k: v for k, v in dt[0].items() if k != 'score'}]), r"results\[0\] has no 'score'"),
-    (lambda gt, dt: (gt, [dt[0], 7]), r'results\[1\] must be an object, found int'),
-    (lambda gt, dt: (gt | {'annotations': [{}]}, dt), r"annotations\[0\] has no 'image_id'"),
-    (lambda gt, dt: (gt | {'annotations': gt['annotations'] * 2}, dt), 'annotations: id 1 is given twice'),
-    (lambda gt, dt: (gt, [dt[0] | {'bbox': None}]), r"results\[0\] has no 'bbox'"),
-    (lambda gt, dt: (gt, []), 'results: holds no detection'),
-    (lambda gt, dt: (gt | {'images': [{'id': float('nan')}]}, dt), 'images: id nan is no number'),
-    (lambda gt, dt: (gt | {'annotations': [gt['annotations'][0] | {'image_id': None}]}, dt),
-     r"annotations\[0\] has no 'image_id'"),
-    (lambda gt, dt: (gt | {'annotations': [gt['annotations'][0] | {'image_id': '100'}]}, dt),
-     'no image_id is among the images, such as image_id=100'),
-    (lambda gt, dt: (gt, [dt[0] | {'image_id': 'a\nb' * 999}]), 'image_id=a ba b.* is not among the images'),
-    (lambda gt, dt: (gt | {'annotations': [gt['annotations'][0] | {'iscrowd': 'no'}]}, dt), "'iscrowd' is no, it must"),
-    (lambda gt, dt: (gt | {'annotations': [gt['annotations'][0] | {'bbox': [0, 0, 1e300, 4]}]}, dt),
-     r"annotations\[0\]: 'bbox' is \[0.0, 0.0, 1e\+300, 4.0\], it must lie within 1,000,000 pixels"),
-    (lambda gt, dt: (gt | {'annotations': [gt['annotations'][0] | {'category_id': 5}]}, dt), r'annotations\[0\]: cat'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'spoil, sentence',
+    [
+        (lambda gt, dt: (dt, gt), 'a ground truth is a json object, found list; are the files swapped?'),
+        (lambda gt, dt: (gt, gt), 'results are a json list of detections, found dict'),
+        (lambda gt, dt: (gt | {'images': None}, dt), "'images' must be a list, found nothing"),
+        (lambda gt, dt: (gt | {'categories': []}, dt), "'categories' is empty"),
+        (lambda gt, dt: (gt | {'images': gt['images'] * 2}, dt), 'images: id 100 is given twice'),
+        (lambda gt, dt: (gt | {'images': [], 'annotations': []}, []), "'images' is empty"),
+        (lambda gt, dt: (gt | {'images': [{'id': [1]}]}, dt), r"images\[0\]: 'id' is \[1\]"),
+        (lambda gt, dt: (gt, [*dt[:3], dt[0] | {'image_id': 5}]), r'results\[3\]: image_id=5 is not among the images'),
+        (lambda gt, dt: (gt, [dt[0] | {'image_id': [5]}]), r"results\[0\]: 'image_id' is \[5\], it must be an id"),
+        (lambda gt, dt: (gt, [dt[0] | {'category_id': 5}]), r'results\[0\]: category_id=5 is not among the categories'),
+        (lambda gt, dt: (gt, [dt[0] | {'score': float('nan')}]), r"results\[0\]: 'score' is nan, it must be a number"),
+        (lambda gt, dt: (gt, [dt[0] | {'score': 1.5}]), r'results\[0\]: score=1.5 must lie in \[0, 1\]'),
+        (lambda gt, dt: (gt, [dt[0] | {'bbox': [1, 2, -3, 4]}]), r'results\[0\].*must not be negative'),
+        (lambda gt, dt: (gt, [dt[0] | {'bbox': [1, 2, 3]}]), r"results\[0\]: 'bbox' is \[1, 2, 3\]"),
+        (lambda gt, dt: (gt, [{k: v for k, v in dt[0].items() if k != 'score'}]), r"results\[0\] has no 'score'"),
+        (lambda gt, dt: (gt, [dt[0], 7]), r'results\[1\] must be an object, found int'),
+        (lambda gt, dt: (gt | {'annotations': [{}]}, dt), r"annotations\[0\] has no 'image_id'"),
+        (lambda gt, dt: (gt | {'annotations': gt['annotations'] * 2}, dt), 'annotations: id 1 is given twice'),
+        (lambda gt, dt: (gt, [dt[0] | {'bbox': None}]), r"results\[0\] has no 'bbox'"),
+        (lambda gt, dt: (gt, []), 'results: holds no detection'),
+        (lambda gt, dt: (gt | {'images': [{'id': float('nan')}]}, dt), 'images: id nan is no number'),
+        (
+            lambda gt, dt: (gt | {'annotations': [gt['annotations'][0] | {'image_id': None}]}, dt),
+            r"annotations\[0\] has no 'image_id'",
+        ),
+        (
+            lambda gt, dt: (gt | {'annotations': [gt['annotations'][0] | {'image_id': '100'}]}, dt),
+            'no image_id is among the images, such as image_id=100',
+        ),
+        (lambda gt, dt: (gt, [dt[0] | {'image_id': 'a\nb' * 999}]), 'image_id=a ba b.* is not among the images'),
+        (
+            lambda gt, dt: (gt | {'annotations': [gt['annotations'][0] | {'iscrowd': 'no'}]}, dt),
+            "'iscrowd' is no, it must",
+        ),
+        (
+            lambda gt, dt: (gt | {'annotations': [gt['annotations'][0] | {'bbox': [0, 0, 1e300, 4]}]}, dt),
+            r"annotations\[0\]: 'bbox' is \[0.0, 0.0, 1e\+300, 4.0\], it must lie within 1,000,000 pixels",
+        ),
+        (
+            lambda gt, dt: (gt | {'annotations': [gt['annotations'][0] | {'category_id': 5}]}, dt),
+            r'annotations\[0\]: cat',
+        ),
+    ],
+)
 def test_bad_input_is_one_sentence(spoil, sentence):
     truth, found = spoil(*made_up())
     with pytest.raises(InputError, match=sentence) as error:
@@ -203,22 +218,25 @@ def test_bad_input_is_one_sentence(spoil, sentence):
     assert '\n' not in str(error.value)
 
 
-@pytest.mark.parametrize('segmentation, sentence', [
-    (None, 'must be a run-length encoding or a list of polygons'),
-    (MASK | {'size': [50, 100]}, r'is of size \[50, 100\], the image is of height and width \[100, 100\]'),
-    (MASK | {'counts': 5}, 'has no counts'),
-    (MASK, 'has counts that do not add up to the pixels of its size'),
-    (MASK | {'counts': [1, 2]}, 'has counts that do not add up'),
-    (MASK | {'counts': [-1, 10001]}, 'has counts that are not all whole numbers'),
-    ([[1, 2, 3, 4, 5, 6, 7]], 'holds a polygon that is not three or more points'),
-    ([[1, 2, 3, 4]], 'holds a polygon that is not three or more points'),
-    ([['a'] * 6], r"holds \['a', 'a', .* which is no polygon"),
-    ([['1'] * 6], r"holds \['1', '1', .* which is no polygon"),
-    ([{}], 'holds {}, which is no polygon'),
-    ([[0, 0, 1e9, 0, 1e9, 1e9]], 'holds a polygon that does not lie within 1,000,000 pixels'),
-    ({'size': [100.0, 100.0], 'counts': [10000]}, r'is of size \[100.0, 100.0\], the image is'),
-    ({'size': [100, 100], 'counts': [True, 9999]}, 'has counts that are not all whole numbers'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'segmentation, sentence',
+    [
+        (None, 'must be a run-length encoding or a list of polygons'),
+        (MASK | {'size': [50, 100]}, r'is of size \[50, 100\], the image is of height and width \[100, 100\]'),
+        (MASK | {'counts': 5}, 'has no counts'),
+        (MASK, 'has counts that do not add up to the pixels of its size'),
+        (MASK | {'counts': [1, 2]}, 'has counts that do not add up'),
+        (MASK | {'counts': [-1, 10001]}, 'has counts that are not all whole numbers'),
+        ([[1, 2, 3, 4, 5, 6, 7]], 'holds a polygon that is not three or more points'),
+        ([[1, 2, 3, 4]], 'holds a polygon that is not three or more points'),
+        ([['a'] * 6], r"holds \['a', 'a', .* which is no polygon"),
+        ([['1'] * 6], r"holds \['1', '1', .* which is no polygon"),
+        ([{}], 'holds {}, which is no polygon'),
+        ([[0, 0, 1e9, 0, 1e9, 1e9]], 'holds a polygon that does not lie within 1,000,000 pixels'),
+        ({'size': [100.0, 100.0], 'counts': [10000]}, r'is of size \[100.0, 100.0\], the image is'),
+        ({'size': [100, 100], 'counts': [True, 9999]}, 'has counts that are not all whole numbers'),
+    ],
+)
 def test_bad_masks(segmentation, sentence):
     truth, found = made_up()
     with pytest.raises(InputError, match=rf"results\[0\]: 'segmentation' {sentence}"):
@@ -263,8 +281,9 @@ def by_area_ranges(truth: dict, found: list, engine_bins: np.ndarray, count: int
     for i in range(count):
         precision, recall = evaluation.eval['precision'][..., i, -1], evaluation.eval['recall'][..., i, -1]
         values = precision, precision[0], precision[5], recall
-        rows.append({key: value[value > -1].mean() if (value > -1).any() else np.nan
-                     for key, value in zip(SCORES, values)})  # fmt: skip
+        rows.append(
+            {key: value[value > -1].mean() if (value > -1).any() else np.nan for key, value in zip(SCORES, values)}
+        )
     return rows
 
 
@@ -336,9 +355,9 @@ def test_classes_equal_the_reference_on_each_class_alone(engine):
                 assert pytest.approx((wanted['AP'], wanted['AP75']), abs=1e-6) == (scores.AP, scores.AP75)
 
 
-@pytest.mark.parametrize('options', [
-    dict(definition='hybrid'), dict(definition='pairwise'), dict(region='segm'), dict(same_class=True)
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'options', [dict(definition='hybrid'), dict(definition='pairwise'), dict(region='segm'), dict(same_class=True)]
+)
 def test_how_images_are_binned_does_not_change_the_whole_set(options):
     truth, found = made_up()
     plain, result = evaluate_occlusion(truth, found), evaluate_occlusion(truth, found, **options)
@@ -396,20 +415,32 @@ def test_table_of_records():
     assert len(frame) == len(both.records())
 
 
-@pytest.mark.parametrize('argument', [
-    dict(engine='coco'), dict(iou_type='keypoints'), dict(definition='iou'), dict(region='keypoints'),
-    dict(bootstrap=-1), dict(random_subsets=-1), dict(seed=-1), dict(score_thr=2),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'argument',
+    [
+        dict(engine='coco'),
+        dict(iou_type='keypoints'),
+        dict(definition='iou'),
+        dict(region='keypoints'),
+        dict(bootstrap=-1),
+        dict(random_subsets=-1),
+        dict(seed=-1),
+        dict(score_thr=2),
+    ],
+)
 def test_bad_arguments(argument):
     with pytest.raises(ValueError, match=f'{next(iter(argument))}=.* must'):
         evaluate_occlusion(*made_up(), **argument)
 
 
-@pytest.mark.parametrize('arguments, sentence', [
-    (dict(definition='hybrid', region='bbox'), 'region=.* for hybrid, which uses boxes and masks'),
-    (dict(per_instance=True, definition='union'), 'for single instances'),
-    (dict(per_instance=True, random_subsets=5), 'random_subsets draws images, but per_instance bins instances'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'arguments, sentence',
+    [
+        (dict(definition='hybrid', region='bbox'), 'region=.* for hybrid, which uses boxes and masks'),
+        (dict(per_instance=True, definition='union'), 'for single instances'),
+        (dict(per_instance=True, random_subsets=5), 'random_subsets draws images, but per_instance bins instances'),
+    ],
+)
 def test_arguments_that_do_not_go_together(arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         evaluate_occlusion(*made_up(), **arguments)

@@ -165,9 +165,10 @@ def test_what_two_ranks_collect_is_evaluated_as_one(ann_file):
     assert metric.evaluate(size=len(samples)) == run(OcclusionMetric(ann_file=ann_file), samples)
 
 
-@pytest.mark.parametrize('argument, instead', [
-    (dict(iou_type='bbox'), 'use metric'), (dict(per_class=True), 'use classwise'), (dict(bins=3), 'use edges')
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'argument, instead',
+    [(dict(iou_type='bbox'), 'use metric'), (dict(per_class=True), 'use classwise'), (dict(bins=3), 'use edges')],
+)
 def test_what_mmdet_calls_otherwise_is_named(argument, instead):
     with pytest.raises(TypeError, match=instead):
         OcclusionMetric(**argument)

@@ -108,16 +108,19 @@ def test_does_not_depend_on_scale_place_or_order(boxes, scale, shift, random):
     assert occlusion_ratio(moved) == pytest.approx(wanted, abs=1e-4)
 
 
-@pytest.mark.parametrize('boxes, ratio', [
-    ([[0, 0, 4, 4]], 0),
-    ([[0, 0, 4, 4], [4, 0, 4, 4]], 0),  # they touch
-    ([[0.1, 0, 0.2, 1], [0.30000000000000001, 0, 1, 1]], 0),  # .1 + .2 is not .3 in floats
-    ([[0, 0, 4, 4], [0, 0, 4, 4]], 1),
-    ([[0, 0, 4, 4], [0, 0, 2, 4]], 16 / 24),
-    ([[0, 0, 4, 4], [1, 1, 0, 5]], 0),  # no width, no area
-    ([[0, 0, 0, 0]], 0),
-    ([[-3, -3, 4, 4], [0, 0, 1, 1]], 2 / 17),  # past the edge of the image
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'boxes, ratio',
+    [
+        ([[0, 0, 4, 4]], 0),
+        ([[0, 0, 4, 4], [4, 0, 4, 4]], 0),  # they touch
+        ([[0.1, 0, 0.2, 1], [0.30000000000000001, 0, 1, 1]], 0),  # .1 + .2 is not .3 in floats
+        ([[0, 0, 4, 4], [0, 0, 4, 4]], 1),
+        ([[0, 0, 4, 4], [0, 0, 2, 4]], 16 / 24),
+        ([[0, 0, 4, 4], [1, 1, 0, 5]], 0),  # no width, no area
+        ([[0, 0, 0, 0]], 0),
+        ([[-3, -3, 4, 4], [0, 0, 1, 1]], 2 / 17),  # past the edge of the image
+    ],
+)
 def test_cases(boxes, ratio):
     assert occlusion_ratio(np.array(boxes)) == pytest.approx(ratio)
     assert (occlusion_ratio(np.array(boxes)) == 0) == (ratio == 0)
@@ -133,18 +136,21 @@ def test_no_instance_has_no_ratio():
     assert instance_occlusion(np.empty((0, 4))).shape == (0,)
 
 
-@pytest.mark.parametrize('arguments, named', [
-    (dict(boxes=[[0, 0, 1]]), r'shape \(1, 3\)'),
-    (dict(boxes=[[0, 0, -1, 1]]), 'negative'),
-    (dict(boxes=[[0, 0, np.nan, 1]]), 'finite'),
-    (dict(boxes=[[0, 0, 1, 1]], definition='overlap'), "definition='overlap' must be one of"),
-    (dict(boxes=[[0, 0, 1, 1]], definition='hybrid'), 'needs both'),
-    (dict(boxes=[[0, 0, 1, 1]], masks=[{}]), 'needs either boxes or masks'),
-    (dict(), 'needs either boxes or masks'),
-    (dict(masks=[[[0, 0, 4, 0, 4, 4]]]), 'masks: each must be a compressed run-length encoding'),
-    (dict(masks=encoded(np.ones((1, 9, 9))) + encoded(np.ones((1, 8, 8)))), 'masks: all must be of one size'),
-    (dict(boxes=[[0, 0, 1, 1]], classes=[1, 2]), r'classes: shape \(2,\) must be \(1,\)'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'arguments, named',
+    [
+        (dict(boxes=[[0, 0, 1]]), r'shape \(1, 3\)'),
+        (dict(boxes=[[0, 0, -1, 1]]), 'negative'),
+        (dict(boxes=[[0, 0, np.nan, 1]]), 'finite'),
+        (dict(boxes=[[0, 0, 1, 1]], definition='overlap'), "definition='overlap' must be one of"),
+        (dict(boxes=[[0, 0, 1, 1]], definition='hybrid'), 'needs both'),
+        (dict(boxes=[[0, 0, 1, 1]], masks=[{}]), 'needs either boxes or masks'),
+        (dict(), 'needs either boxes or masks'),
+        (dict(masks=[[[0, 0, 4, 0, 4, 4]]]), 'masks: each must be a compressed run-length encoding'),
+        (dict(masks=encoded(np.ones((1, 9, 9))) + encoded(np.ones((1, 8, 8)))), 'masks: all must be of one size'),
+        (dict(boxes=[[0, 0, 1, 1]], classes=[1, 2]), r'classes: shape \(2,\) must be \(1,\)'),
+    ],
+)
 def test_bad_arguments(arguments, named):
     with pytest.raises(ValueError, match=named):
         occlusion_ratio(**arguments)
@@ -190,11 +196,14 @@ def val2017(real_data):
     return check_ground_truth(*read_json(path, ''))
 
 
-@pytest.mark.parametrize('definition, images, largest', [
-    ('covered', [2440, 1002, 789, 537, 184], 0.996),
-    ('union', [3157, 1022, 528, 190, 55], 0.991),
-    ('pairwise', [3288, 1100, 435, 103, 26], 1.38),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'definition, images, largest',
+    [
+        ('covered', [2440, 1002, 789, 537, 184], 0.996),
+        ('union', [3157, 1022, 528, 190, 55], 0.991),
+        ('pairwise', [3288, 1100, 435, 103, 26], 1.38),
+    ],
+)
 def test_coco_val2017(val2017, definition, images, largest):
     ratios = image_ratios(val2017, definition)
     assert np.bincount(OcclusionBins(zero_bin=False).assign(ratios)).tolist() == images

@@ -122,13 +122,16 @@ def test_any_memory_layout_and_an_empty_batch():
     assert layer.fold_blocks(x[:0, :8].contiguous()).shape == (0, 8, 6, 6)
 
 
-@pytest.mark.parametrize('c_in, c_out, blocks, groups, named', [
-    (18, 32, 4, 1, 'in_channels=18'),
-    (32, 18, 4, 1, 'out_channels=18'),
-    (8, 8, 4, 4, 'in_channels=8'),
-    (8, 8, 0, 1, 'blocks=0'),
-    (8, 8, 2.0, 1, 'blocks=2.0'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'c_in, c_out, blocks, groups, named',
+    [
+        (18, 32, 4, 1, 'in_channels=18'),
+        (32, 18, 4, 1, 'out_channels=18'),
+        (8, 8, 4, 4, 'in_channels=8'),
+        (8, 8, 0, 1, 'blocks=0'),
+        (8, 8, 2.0, 1, 'blocks=2.0'),
+    ],
+)
 def test_indivisible_channels_are_named(c_in, c_out, blocks, groups, named):
     with pytest.raises(ValueError, match='TiedConv2d') as error:
         TiedConv2d(c_in, c_out, 3, blocks=blocks, groups=groups)

@@ -51,12 +51,15 @@ def test_equals_definition(blocks, groups):
     assert_close(block(x), x + transform(last, hidden)[:, :, None, None])
 
 
-@pytest.mark.parametrize('cfg, published', [
-    (dict(type='ContextBlock'), 10),
-    (dict(type='TiedGCB', blocks=1), 10),
-    (dict(type='TiedGCB', blocks=2), 2.5),
-    (dict(type='TiedGCB', blocks=1, groups=2), 5),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'cfg, published',
+    [
+        (dict(type='ContextBlock'), 10),
+        (dict(type='TiedGCB', blocks=1), 10),
+        (dict(type='TiedGCB', blocks=2), 2.5),
+        (dict(type='TiedGCB', blocks=1, groups=2), 5),
+    ],
+)
 def test_published_parameters_in_resnet50(cfg, published):
     """Table 4, in M; of group convolution the text says half."""
     plugin = dict(cfg=cfg | dict(ratio=1 / 4), stages=(False, True, True, True), position='after_conv3')
@@ -88,13 +91,16 @@ def test_any_memory_layout_and_gradients():
     assert torch.autograd.gradcheck(block, x.detach().requires_grad_())
 
 
-@pytest.mark.parametrize('arguments, named', [
-    (dict(in_channels=18, blocks=4), r'in_channels=18 .*blocks=4'),
-    (dict(in_channels=64, ratio=1 / 32, blocks=4), r'hidden=2 .*blocks=4'),
-    (dict(in_channels=16, blocks=2, groups=3, ratio=0.25), r'in_channels=16 .*blocks=2 x groups=3'),
-    (dict(in_channels=16, blocks=0), 'blocks=0'),
-    (dict(in_channels=8, ratio=1 / 16), 'ratio=0.0625 leaves no hidden channel of in_channels=8'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'arguments, named',
+    [
+        (dict(in_channels=18, blocks=4), r'in_channels=18 .*blocks=4'),
+        (dict(in_channels=64, ratio=1 / 32, blocks=4), r'hidden=2 .*blocks=4'),
+        (dict(in_channels=16, blocks=2, groups=3, ratio=0.25), r'in_channels=16 .*blocks=2 x groups=3'),
+        (dict(in_channels=16, blocks=0), 'blocks=0'),
+        (dict(in_channels=8, ratio=1 / 16), 'ratio=0.0625 leaves no hidden channel of in_channels=8'),
+    ],
+)
 def test_errors_name_the_argument(arguments, named):
     with pytest.raises(ValueError, match=f'TiedGCB: {named}'):
         TiedGCB(**arguments)

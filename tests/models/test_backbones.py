@@ -97,18 +97,21 @@ def test_registered(registry, scope, name):
 
 
 @every
-@pytest.mark.parametrize('variant', [
-    dict(),
-    dict(out_indices=(1, 3)),
-    dict(num_stages=2, strides=(1, 2), dilations=(1, 1), out_indices=(0, 1)),
-    dict(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4)),
-    dict(style='caffe'),
-    dict(deep_stem=True, avg_down=True, stem_channels=32),
-    dict(deep_stem=False, avg_down=False),
-    dict(with_cp=True),
-    dict(norm_cfg=dict(type='GN', num_groups=4)),
-    dict(in_channels=1),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'variant',
+    [
+        dict(),
+        dict(out_indices=(1, 3)),
+        dict(num_stages=2, strides=(1, 2), dilations=(1, 1), out_indices=(0, 1)),
+        dict(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4)),
+        dict(style='caffe'),
+        dict(deep_stem=True, avg_down=True, stem_channels=32),
+        dict(deep_stem=False, avg_down=False),
+        dict(with_cp=True),
+        dict(norm_cfg=dict(type='GN', num_groups=4)),
+        dict(in_channels=1),
+    ],
+)
 def test_shapes_and_gradients(name, variant):
     if (name, variant) == ('TiedResNeSt', dict(style='caffe')):
         with pytest.raises(ValueError, match=r"layer1\.0: style='caffe' must be 'pytorch'"):
@@ -244,22 +247,25 @@ def test_two_plugins_of_one_name_need_a_postfix(name):
 
 
 @every
-@pytest.mark.parametrize('argument, named', [
-    (dict(depth=51), 'depth=51'),
-    (dict(num_stages=5), 'num_stages=5'),
-    (dict(strides=(1, 2)), r'strides=\(1, 2\)'),
-    (dict(dilations=(1, 2)), r'dilations=\(1, 2\)'),
-    (dict(out_indices=(4,)), r'out_indices=\(4,\)'),
-    (dict(style='keras'), "style='keras'"),
-    (dict(frozen_stages=9), 'frozen_stages=9'),
-    (dict(plugins=[dict(cfg=dict(type='TiedSE'), position='last')]), "position='last'"),
-    (dict(plugins=[dict(cfg=dict(type='TiedSE'), position='after_conv1', stages=(True,))]), r'stages=\(True,\) '),
-    (dict(dcn=dict(type='DCNv2')), "dcn={'type': 'DCNv2'}.*no tied form"),
-    (dict(stage_with_dcn=(False, True, True, True)), r'stage_with_dcn=\(False, True.*no tied form'),
-    (dict(entry_blocks=3), r'layer1\.0: entry: TiedConv2d: in_channels=16 .*blocks=3'),
-    (dict(shortcut_blocks=3), r'layer1\.0: shortcut: TiedConv2d: in_channels=16 .*blocks=3'),
-    (dict(base_width=25), 'base_width=25 gives splits of 6.25 channels'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'argument, named',
+    [
+        (dict(depth=51), 'depth=51'),
+        (dict(num_stages=5), 'num_stages=5'),
+        (dict(strides=(1, 2)), r'strides=\(1, 2\)'),
+        (dict(dilations=(1, 2)), r'dilations=\(1, 2\)'),
+        (dict(out_indices=(4,)), r'out_indices=\(4,\)'),
+        (dict(style='keras'), "style='keras'"),
+        (dict(frozen_stages=9), 'frozen_stages=9'),
+        (dict(plugins=[dict(cfg=dict(type='TiedSE'), position='last')]), "position='last'"),
+        (dict(plugins=[dict(cfg=dict(type='TiedSE'), position='after_conv1', stages=(True,))]), r'stages=\(True,\) '),
+        (dict(dcn=dict(type='DCNv2')), "dcn={'type': 'DCNv2'}.*no tied form"),
+        (dict(stage_with_dcn=(False, True, True, True)), r'stage_with_dcn=\(False, True.*no tied form'),
+        (dict(entry_blocks=3), r'layer1\.0: entry: TiedConv2d: in_channels=16 .*blocks=3'),
+        (dict(shortcut_blocks=3), r'layer1\.0: shortcut: TiedConv2d: in_channels=16 .*blocks=3'),
+        (dict(base_width=25), 'base_width=25 gives splits of 6.25 channels'),
+    ],
+)
 def test_errors_name_the_argument(name, argument, named):
     with pytest.raises(ValueError, match=f'{name}.*{named}'):
         small(name, **argument)
@@ -342,7 +348,11 @@ def test_classifier_trains_and_its_checkpoint_starts_a_detector(name, tmp_path):
             backbone=backbone | dict(init_cfg=init_cfg),
             neck=dict(type='FPN', in_channels=[64, 128, 256, 512], out_channels=16, num_outs=5),
             bbox_head=dict(
-                **dict(type='RetinaHead', num_classes=3, in_channels=16, feat_channels=16, stacked_convs=1),
+                type='RetinaHead',
+                num_classes=3,
+                in_channels=16,
+                feat_channels=16,
+                stacked_convs=1,
                 anchor_generator=dict(type='AnchorGenerator', ratios=[1.0], scales=[8], strides=[8, 16, 32, 64, 128]),
             ),
         )
@@ -355,12 +365,15 @@ def test_classifier_trains_and_its_checkpoint_starts_a_detector(name, tmp_path):
 
 @pytest.mark.parametrize('type_', ['Pretrained', PretrainedInit])
 @pytest.mark.parametrize('prefix', [None, 'backbone', 'backbone.'])
-@pytest.mark.parametrize('wrap', [
-    lambda state: state,
-    lambda state: {'state_dict': state},
-    lambda state: {'model': state, 'epoch': 3},
-    lambda state: {'state_dict': {f'module.{name}': value for name, value in state.items()}},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'wrap',
+    [
+        lambda state: state,
+        lambda state: {'state_dict': state},
+        lambda state: {'model': state, 'epoch': 3},
+        lambda state: {'state_dict': {f'module.{name}': value for name, value in state.items()}},
+    ],
+)
 def test_pretrained_weights_survive_init(tmp_path, wrap, prefix, type_):
     plugins = [dict(cfg=dict(type='TiedGCB', ratio=1 / 4), position='after_conv3')]
     trained = small('TiedResNet', plugins=plugins)

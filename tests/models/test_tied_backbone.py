@@ -49,7 +49,11 @@ def test_weights_are_those_of_the_ordinary_network_projected(tmp_path):
     torch.save(trained.state_dict(), tmp_path / 'trained.pth')
     backbone = MODELS.build(
         dict(
-            **dict(type='TiedBackbone', network='ResNet', policy=POLICY, depth=50, base_channels=16),
+            type='TiedBackbone',
+            network='ResNet',
+            policy=POLICY,
+            depth=50,
+            base_channels=16,
             init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'trained.pth')),
         )
     )
@@ -78,7 +82,11 @@ def test_a_detectors_init_keeps_its_weights():
             backbone=dict(type='TiedBackbone', network='ResNet', policy=POLICY, depth=50, base_channels=16),
             neck=dict(type='FPN', in_channels=[64, 128, 256, 512], out_channels=16, num_outs=5),
             bbox_head=dict(
-                **dict(type='RetinaHead', num_classes=3, in_channels=16, feat_channels=16, stacked_convs=1),
+                type='RetinaHead',
+                num_classes=3,
+                in_channels=16,
+                feat_channels=16,
+                stacked_convs=1,
                 anchor_generator=dict(type='AnchorGenerator', ratios=[1.0], scales=[8], strides=[8, 16, 32, 64, 128]),
             ),
         )

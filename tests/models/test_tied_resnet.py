@@ -41,14 +41,17 @@ def test_caffe_style_has_the_stride_in_the_entry():
     assert {split.conv.stride for split in block.splits} == {(1, 1)}
 
 
-@pytest.mark.parametrize('argument, named', [
-    (dict(blocks=4), 'blocks=4 must hold one number'),
-    (dict(splits=3), r'blocks=\(1, 2, 4, 8\).*splits=3'),
-    (dict(mixer='max'), "mixer='max'"),
-    (dict(base_width=18), r'layer1\.0: splits\.2: TiedConv2d: in_channels=18 .*blocks=4'),
-    (dict(mixer_blocks=5), r'layer1\.0: mixer: TiedConv2d: in_channels=32 .*blocks=5'),
-    (dict(base_width=33), r'layer1\.0: splits\.1: TiedConv2d: in_channels=33 .*blocks=2'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'argument, named',
+    [
+        (dict(blocks=4), 'blocks=4 must hold one number'),
+        (dict(splits=3), r'blocks=\(1, 2, 4, 8\).*splits=3'),
+        (dict(mixer='max'), "mixer='max'"),
+        (dict(base_width=18), r'layer1\.0: splits\.2: TiedConv2d: in_channels=18 .*blocks=4'),
+        (dict(mixer_blocks=5), r'layer1\.0: mixer: TiedConv2d: in_channels=32 .*blocks=5'),
+        (dict(base_width=33), r'layer1\.0: splits\.1: TiedConv2d: in_channels=33 .*blocks=2'),
+    ],
+)
 def test_errors_name_the_argument(argument, named):
     with pytest.raises(ValueError, match=f'TiedResNet.*{named}'):
         TiedResNet(**argument)

@@ -34,37 +34,41 @@ def randomised(network: nn.Module) -> nn.Module:
     return network
 
 
-@pytest.mark.parametrize('make_source, make_target', [
-    (lambda: DetResNet(50, base_channels=16), lambda: TiedResNet(50, base_channels=16, **ONE_SPLIT)),
-    (
-        lambda: DetResNet(50, base_channels=16, style='caffe', deep_stem=True, avg_down=True),
-        lambda: TiedResNet(50, base_channels=16, style='caffe', deep_stem=True, avg_down=True, **ONE_SPLIT),
-    ),
-    (
-        lambda: ResNetV1d(depth=50, base_channels=16, stem_channels=16, **FOUR_STAGES, expansion=4),
-        lambda: TiedResNet(50, base_channels=16, deep_stem=True, avg_down=True, **ONE_SPLIT),
-    ),
-    (
-        lambda: DetResNeXt(depth=50, groups=32, base_width=4),
-        lambda: TiedResNeXt(50, base_width=32, blocks=(1, 1, 1, 1), groups=8, **UNTIED),
-    ),
-    (
-        lambda: ResNeXt(50, groups=32, width_per_group=8, **FOUR_STAGES),
-        lambda: TiedResNeXt(50, blocks=(1, 1, 1, 1), **UNTIED),
-    ),
-    (
-        lambda: SEResNet(50, deep_stem=True, **FOUR_STAGES),
-        lambda: TiedSENet(50, se_blocks=1, **ONE_SPLIT),
-    ),
-    (
-        lambda: DetResNet(50, base_channels=16, norm_cfg=GN),
-        lambda: TiedResNet(50, base_channels=16, norm_cfg=GN, **ONE_SPLIT),
-    ),
-    (
-        lambda: DetResNet(50, base_channels=16, plugins=gcb(type='ContextBlock')),
-        lambda: TiedResNet(50, base_channels=16, plugins=gcb(type='TiedGCB', blocks=1), **ONE_SPLIT),
-    ),
-], ids=['mmdet', 'caffe', 'mmpretrain V1d', 'mmdet ResNeXt', 'mmpretrain ResNeXt', 'SE', 'GN', 'GCB'])  # fmt: skip
+@pytest.mark.parametrize(
+    'make_source, make_target',
+    [
+        (lambda: DetResNet(50, base_channels=16), lambda: TiedResNet(50, base_channels=16, **ONE_SPLIT)),
+        (
+            lambda: DetResNet(50, base_channels=16, style='caffe', deep_stem=True, avg_down=True),
+            lambda: TiedResNet(50, base_channels=16, style='caffe', deep_stem=True, avg_down=True, **ONE_SPLIT),
+        ),
+        (
+            lambda: ResNetV1d(depth=50, base_channels=16, stem_channels=16, **FOUR_STAGES, expansion=4),
+            lambda: TiedResNet(50, base_channels=16, deep_stem=True, avg_down=True, **ONE_SPLIT),
+        ),
+        (
+            lambda: DetResNeXt(depth=50, groups=32, base_width=4),
+            lambda: TiedResNeXt(50, base_width=32, blocks=(1, 1, 1, 1), groups=8, **UNTIED),
+        ),
+        (
+            lambda: ResNeXt(50, groups=32, width_per_group=8, **FOUR_STAGES),
+            lambda: TiedResNeXt(50, blocks=(1, 1, 1, 1), **UNTIED),
+        ),
+        (
+            lambda: SEResNet(50, deep_stem=True, **FOUR_STAGES),
+            lambda: TiedSENet(50, se_blocks=1, **ONE_SPLIT),
+        ),
+        (
+            lambda: DetResNet(50, base_channels=16, norm_cfg=GN),
+            lambda: TiedResNet(50, base_channels=16, norm_cfg=GN, **ONE_SPLIT),
+        ),
+        (
+            lambda: DetResNet(50, base_channels=16, plugins=gcb(type='ContextBlock')),
+            lambda: TiedResNet(50, base_channels=16, plugins=gcb(type='TiedGCB', blocks=1), **ONE_SPLIT),
+        ),
+    ],
+    ids=['mmdet', 'caffe', 'mmpretrain V1d', 'mmdet ResNeXt', 'mmpretrain ResNeXt', 'SE', 'GN', 'GCB'],
+)
 def test_untied_network_is_the_ordinary_one(make_source, make_target):
     """B = 1 everywhere: every tensor matches, and the outputs are those of the reference implementation."""
     source, target = randomised(make_source()), make_target()
@@ -94,17 +98,20 @@ def test_torchvision_and_timm_names():
         assert_close(target.eval()(x)[0], source.forward_features(x), rtol=1e-4, atol=1e-3)
 
 
-@pytest.mark.parametrize('make_source, variant, initialised', [
-    (wide_resnet50_2, 'tiedresnet50', {'mixer'}),
-    (lambda: ResNeXt(50, groups=32, width_per_group=4), 'tiedresnet50', {'mixer'}),
-    (wide_resnet50_2, 'tiedresnet50-nomixer', set()),
-    (resnext101_32x8d, 'tiedresnext101', {'mixer'}),
-    # Half as wide as the tied one.
-    (resnet50, 'tiedresnet50', {'entry', 'splits', 'mixer', 'exit'}),
-    (lambda: ResNetV1d(depth=50), 'tiedresnest50-s', {'attention'}),
-    (lambda: ResNeSt(depth=50), 'tiedresnest50-s', set()),
-    (lambda: SEResNet(101), 'tiedsenet101-s', {'stem', 'entry', 'splits', 'mixer', 'exit'}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'make_source, variant, initialised',
+    [
+        (wide_resnet50_2, 'tiedresnet50', {'mixer'}),
+        (lambda: ResNeXt(50, groups=32, width_per_group=4), 'tiedresnet50', {'mixer'}),
+        (wide_resnet50_2, 'tiedresnet50-nomixer', set()),
+        (resnext101_32x8d, 'tiedresnext101', {'mixer'}),
+        # Half as wide as the tied one.
+        (resnet50, 'tiedresnet50', {'entry', 'splits', 'mixer', 'exit'}),
+        (lambda: ResNetV1d(depth=50), 'tiedresnest50-s', {'attention'}),
+        (lambda: ResNeSt(depth=50), 'tiedresnest50-s', set()),
+        (lambda: SEResNet(101), 'tiedsenet101-s', {'stem', 'entry', 'splits', 'mixer', 'exit'}),
+    ],
+)
 def test_what_fits_is_taken_and_the_rest_initialised(make_source, variant, initialised):
     target = MODELS.build(VARIANTS[variant])
     result = warm_start(target, make_source().state_dict())
@@ -140,8 +147,12 @@ def test_same_network_tied():
     init_default_scope('mmpretrain')
     source = randomised(SEResNet(50, base_channels=16, stem_channels=16)).state_dict()
     backbone = TiedBackbone(
-        **dict(network='SEResNet', policy={'layer4.*.conv2': 2}, se_blocks=2),
-        **dict(depth=50, base_channels=16, stem_channels=16),
+        network='SEResNet',
+        policy={'layer4.*.conv2': 2},
+        se_blocks=2,
+        depth=50,
+        base_channels=16,
+        stem_channels=16,
     )
     incomplete = {name: value for name, value in source.items() if not name.startswith(('conv1', 'head'))}
     result = warm_start(backbone, incomplete)

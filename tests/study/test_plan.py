@@ -12,9 +12,16 @@ from mmtied.utils.complexity import complexity
 
 # Arms that are to cost the same: multiply-adds of the first over those of the second.
 EQUAL = [
-    *(('tied', 'untied', 0.03), ('late', 'tied', 0.02), ('last', 'tied', 0.02), ('late-splits', 'untied', 0.01)),
-    *(('early', 'untied', 0.03), ('untied-thin', 'tied-s', 0.01), ('grouped', 'tied', 0.01), ('rival', 'tied', 0.01)),
-    *(('tied-16', 'untied-16', 0.03), ('tied-64', 'untied-64', 0.03)),
+    ('tied', 'untied', 0.03),
+    ('late', 'tied', 0.02),
+    ('last', 'tied', 0.02),
+    ('late-splits', 'untied', 0.01),
+    ('early', 'untied', 0.03),
+    ('untied-thin', 'tied-s', 0.01),
+    ('grouped', 'tied', 0.01),
+    ('rival', 'tied', 0.01),
+    ('tied-16', 'untied-16', 0.03),
+    ('tied-64', 'untied-64', 0.03),
 ]
 
 

@@ -121,21 +121,24 @@ def inputs(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize('config, source, message', [
-    ('tiedresnet51', 'good.pth', 'tiedresnet51: no such config file, and not one of tiedresnet50'),
-    ('config.py', 'good.pth', 'config.py: has no model.backbone'),
-    ('ordinary.py', 'good.pth', 'ResNet is not a tied backbone'),
-    ('misspelt.py', 'good.pth', "misspelt.py: its backbone cannot be built: .*'deepth'"),
-    ('unknown.py', 'good.pth', 'unknown.py: its backbone cannot be built: .*TidResNet'),
-    ('broken.py', 'good.pth', 'broken.py: not a config: SyntaxError'),
-    ('tiedresnet50', 'absent.pth', 'absent.pth: no such checkpoint'),
-    ('tiedresnet50', '.', '.: no such checkpoint'),
-    ('tiedresnet50', 'other.pth', 'none of the 1 tensors'),
-    ('tiedresnet50', 'code.pth', 'code.pth: not a checkpoint, or one that holds more'),
-    ('tiedresnet50', 'text.pth', 'text.pth: not a checkpoint'),
-    ('tiedresnet50', 'empty.pth', 'empty.pth: not a checkpoint: '),
-    ('tiedresnet50', 'numbers.pth', 'the checkpoint holds no tensors'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'config, source, message',
+    [
+        ('tiedresnet51', 'good.pth', 'tiedresnet51: no such config file, and not one of tiedresnet50'),
+        ('config.py', 'good.pth', 'config.py: has no model.backbone'),
+        ('ordinary.py', 'good.pth', 'ResNet is not a tied backbone'),
+        ('misspelt.py', 'good.pth', "misspelt.py: its backbone cannot be built: .*'deepth'"),
+        ('unknown.py', 'good.pth', 'unknown.py: its backbone cannot be built: .*TidResNet'),
+        ('broken.py', 'good.pth', 'broken.py: not a config: SyntaxError'),
+        ('tiedresnet50', 'absent.pth', 'absent.pth: no such checkpoint'),
+        ('tiedresnet50', '.', '.: no such checkpoint'),
+        ('tiedresnet50', 'other.pth', 'none of the 1 tensors'),
+        ('tiedresnet50', 'code.pth', 'code.pth: not a checkpoint, or one that holds more'),
+        ('tiedresnet50', 'text.pth', 'text.pth: not a checkpoint'),
+        ('tiedresnet50', 'empty.pth', 'empty.pth: not a checkpoint: '),
+        ('tiedresnet50', 'numbers.pth', 'the checkpoint holds no tensors'),
+    ],
+)
 def test_bad_input_is_named_and_nothing_written(inputs, monkeypatch, config, source, message):
     monkeypatch.chdir(inputs)
     monkeypatch.syspath_prepend(ROOT / 'tools')

@@ -16,17 +16,20 @@ def test_two_networks(run_tool, images, tmp_path):
     torch.save(resnet18().state_dict(), tmp_path / 'trained.pth')
     options = '--filters', 4, '--size', 32, '--images', 2, '--layers', 'layer?.0.conv?', 'layer4'
     status, output, errors = run_tool(
-        *(
-            TOOL,
-            'torchvision:resnet18',
-            'timm:resnet18',
-            '--image-dir',
-            images,
-            '--out-dir',
-            tmp_path / 'out',
-            *options,
-        ),
-        *('--checkpoints', tmp_path / 'trained.pth', 'none', '--names', 'trained', 'other'),
+        TOOL,
+        'torchvision:resnet18',
+        'timm:resnet18',
+        '--image-dir',
+        images,
+        '--out-dir',
+        tmp_path / 'out',
+        *options,
+        '--checkpoints',
+        tmp_path / 'trained.pth',
+        'none',
+        '--names',
+        'trained',
+        'other',
     )
     assert status == 0, errors
     files = {path.name for path in (tmp_path / 'out').iterdir()}

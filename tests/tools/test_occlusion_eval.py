@@ -59,15 +59,18 @@ def test_two_detectors_in_one_call(files, tmp_path):
     assert content['difference']['all']['AP'] == pytest.approx(-0.4)
 
 
-@pytest.mark.parametrize('options, label', [
-    (['--centres', 0, 0.2, 0.4], '[0, .1)'),
-    (['--cumulative'], '≥ .2'),
-    (['--no-zero-bin'], '[0, .2)'),
-    (['--definition', 'pairwise'], '(pairwise, of boxes)'),
-    (['--same-class'], '(covered, of boxes of one class)'),
-    (['--per-instance'], 'by the occlusion ratio of the instance'),
-    (['--engine', 'pycocotools'], '100.0'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'options, label',
+    [
+        (['--centres', 0, 0.2, 0.4], '[0, .1)'),
+        (['--cumulative'], '≥ .2'),
+        (['--no-zero-bin'], '[0, .2)'),
+        (['--definition', 'pairwise'], '(pairwise, of boxes)'),
+        (['--same-class'], '(covered, of boxes of one class)'),
+        (['--per-instance'], 'by the occlusion ratio of the instance'),
+        (['--engine', 'pycocotools'], '100.0'),
+    ],
+)
 def test_options(files, options, label):
     done = run(*files, *options)
     assert done.returncode == 0, done.stderr
@@ -124,16 +127,19 @@ def test_bad_masks(files, tmp_path):
         assert sentence in done.stderr
 
 
-@pytest.mark.parametrize('options, sentence', [
-    (['--edges', 0, 0.5], 'edges=(0.0, 0.5) must ascend from 0 to 1'),
-    (['--centres', 0.5], 'centres=[0.5] must be two or more'),
-    (['--definition', 'hybrid', '--region', 'bbox'], "region='bbox' must be one of (None,) for hybrid"),
-    (['--bootstrap', -1], 'bootstrap=-1 must be 0 or more'),
-    (['--names', 'a', 'b'], '--names: 2 names for 1 files'),
-    (['--image-dir', '.'], '--image-dir: pictures need an --out-dir'),
-    (['--image-dir', 'none', '--out-dir', 'none'], '--image-dir: none is no folder'),
-    (['--results', 'a', 'b'], 'give the file of one detector or of two, found 3'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'options, sentence',
+    [
+        (['--edges', 0, 0.5], 'edges=(0.0, 0.5) must ascend from 0 to 1'),
+        (['--centres', 0.5], 'centres=[0.5] must be two or more'),
+        (['--definition', 'hybrid', '--region', 'bbox'], "region='bbox' must be one of (None,) for hybrid"),
+        (['--bootstrap', -1], 'bootstrap=-1 must be 0 or more'),
+        (['--names', 'a', 'b'], '--names: 2 names for 1 files'),
+        (['--image-dir', '.'], '--image-dir: pictures need an --out-dir'),
+        (['--image-dir', 'none', '--out-dir', 'none'], '--image-dir: none is no folder'),
+        (['--results', 'a', 'b'], 'give the file of one detector or of two, found 3'),
+    ],
+)
 def test_bad_options(files, options, sentence):
     done = run(*files, *options)
     assert done.returncode == 2

@@ -35,8 +35,15 @@ def test_two_models(run_tool, scenes):
 def test_real_detections(run_tool, real_data, tmp_path):
     folder = real_data('voc100_pair')
     status, output, errors = run_tool(
-        *(TOOL, folder / 'gt.json', folder / 'results.json', '--image-dir', folder / 'images'),
-        *('--out', tmp_path / 'samples.png', '--images', 3),
+        TOOL,
+        folder / 'gt.json',
+        folder / 'results.json',
+        '--image-dir',
+        folder / 'images',
+        '--out',
+        tmp_path / 'samples.png',
+        '--images',
+        3,
     )
     assert status == 0, errors
     assert output.splitlines()[-2].split()[-2:] == ['452', '23']

@@ -53,8 +53,18 @@ def test_training_validates_by_occlusion(trained):
 def test_checkpoint_is_tested_and_its_results_evaluated(folder, trained):
     results, test_dir = folder / 'results', folder / 'test'
     log = run(
-        *(folder, ROOT / 'tools/test.py', CONFIG, trained[0], '--work-dir', test_dir, '--out', folder / 'out.pkl'),
-        *('--show-dir', 'pictures', '--cfg-options', f'test_evaluator.outfile_prefix={results}'),
+        folder,
+        ROOT / 'tools/test.py',
+        CONFIG,
+        trained[0],
+        '--work-dir',
+        test_dir,
+        '--out',
+        folder / 'out.pkl',
+        '--show-dir',
+        'pictures',
+        '--cfg-options',
+        f'test_evaluator.outfile_prefix={results}',
     )
     assert 'occlusion/segm_mAP' in log
     assert len(list(test_dir.rglob('pictures/*.jpg'))) == 6
@@ -65,8 +75,16 @@ def test_checkpoint_is_tested_and_its_results_evaluated(folder, trained):
     from_pickle = evaluate_occlusion(folder / 'data/instances_val.json', folder / 'out.pkl', 'segm')
     assert from_pickle.all.to_dict() == result.all.to_dict()
     log = run(
-        *(folder, ROOT / 'tools/occlusion_eval.py', 'data/instances_val.json', f'{results}.segm.json'),
-        *('--iou-type', 'segm', '--out-dir', folder / 'report', '--image-dir', folder / 'data/val'),
+        folder,
+        ROOT / 'tools/occlusion_eval.py',
+        'data/instances_val.json',
+        f'{results}.segm.json',
+        '--iou-type',
+        'segm',
+        '--out-dir',
+        folder / 'report',
+        '--image-dir',
+        folder / 'data/val',
     )
     assert str(result) in log
     assert {'gallery.png', 'report.html', 'occlusion.json'} <= {path.name for path in (folder / 'report').iterdir()}

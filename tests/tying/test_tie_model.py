@@ -34,13 +34,17 @@ def tied_names(report):
     return [layer.name for layer in report.tied]
 
 
-@pytest.mark.parametrize('make, policy', [
-    (lambda: timm.create_model('resnet18'), {'layer*.conv?': 4}),
-    (lambda: timm.create_model('convnext_atto'), {'*.mlp.fc?': 2}),
-    (lambda: DetResNet(50, base_channels=16), {'layer[34].*.conv2': 2, 'layer[34].*.conv1': 4}),
-    (resnet18, {'layer1.*': 1, '*': 2}),
-    (lambda: VisionTransformer('deit-tiny', img_size=64), {'*.ffn.*': 2, '*.attn.*': 4}),
-], ids=['timm resnet', 'timm convnext', 'mmdet', 'torchvision', 'mmpretrain vit'])  # fmt: skip
+@pytest.mark.parametrize(
+    'make, policy',
+    [
+        (lambda: timm.create_model('resnet18'), {'layer*.conv?': 4}),
+        (lambda: timm.create_model('convnext_atto'), {'*.mlp.fc?': 2}),
+        (lambda: DetResNet(50, base_channels=16), {'layer[34].*.conv2': 2, 'layer[34].*.conv1': 4}),
+        (resnet18, {'layer1.*': 1, '*': 2}),
+        (lambda: VisionTransformer('deit-tiny', img_size=64), {'*.ffn.*': 2, '*.attn.*': 4}),
+    ],
+    ids=['timm resnet', 'timm convnext', 'mmdet', 'torchvision', 'mmpretrain vit'],
+)
 def test_ties_any_network(make, policy):
     model = make()
     model.eval()
@@ -152,16 +156,19 @@ def test_mode_frozen_weights_and_dtype_stay():
         assert layer.weight.dtype == layer.bias.dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize('policy, named', [
-    ({'layer9.*': 2}, r"no layer fits the pattern 'layer9\.\*'; there are conv1, layer1\.0\.conv1"),
-    ({'layer1': 2}, "no layer fits the pattern 'layer1'"),
-    ({'*': 2, 'layer4.*': 4}, r"'layer4\.\*' decides nothing: earlier ones fit layer4\.0\.conv1"),
-    ('layer4.*', "policy='layer4.*' must map"),
-    (lambda name, layer: True, 'blocks=True'),
-    ({'fc': 0}, "'fc' gives blocks=0 for fc: a whole number"),
-    ({'fc': 2.0}, 'blocks=2.0'),
-    (lambda name, layer: 'two', "'policy' gives blocks='two' for conv1"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'policy, named',
+    [
+        ({'layer9.*': 2}, r"no layer fits the pattern 'layer9\.\*'; there are conv1, layer1\.0\.conv1"),
+        ({'layer1': 2}, "no layer fits the pattern 'layer1'"),
+        ({'*': 2, 'layer4.*': 4}, r"'layer4\.\*' decides nothing: earlier ones fit layer4\.0\.conv1"),
+        ('layer4.*', "policy='layer4.*' must map"),
+        (lambda name, layer: True, 'blocks=True'),
+        ({'fc': 0}, "'fc' gives blocks=0 for fc: a whole number"),
+        ({'fc': 2.0}, 'blocks=2.0'),
+        (lambda name, layer: 'two', "'policy' gives blocks='two' for conv1"),
+    ],
+)
 def test_bad_policies_change_nothing(policy, named):
     model = resnet18()
     with pytest.raises(ValueError, match=named):

@@ -20,11 +20,15 @@ def parameters(model, *kinds: str) -> float:
     return sum(p.numel() for module in modules for p in module.parameters()) / 1e6
 
 
-@pytest.mark.parametrize('make, published', [
-    (lambda: SEResNet(50), {1: 2.53, 2: 0.64, 4: 0.16, 8: 0.04}),
-    (lambda: EfficientNet('b0'), {1: 0.65, 2: 0.16, 4: 0.04}),
-    (lambda: DetEfficientNet('b0'), {1: 0.65, 2: 0.16, 4: 0.04}),
-], ids=['mmpretrain SEResNet', 'mmpretrain EfficientNet', 'mmdet EfficientNet'])  # fmt: skip
+@pytest.mark.parametrize(
+    'make, published',
+    [
+        (lambda: SEResNet(50), {1: 2.53, 2: 0.64, 4: 0.16, 8: 0.04}),
+        (lambda: EfficientNet('b0'), {1: 0.65, 2: 0.16, 4: 0.04}),
+        (lambda: DetEfficientNet('b0'), {1: 0.65, 2: 0.16, 4: 0.04}),
+    ],
+    ids=['mmpretrain SEResNet', 'mmpretrain EfficientNet', 'mmdet EfficientNet'],
+)
 def test_published_parameters(make, published):
     """Table 3, in M."""
     for blocks, wanted in published.items():

@@ -23,8 +23,15 @@ from .sizes import ROWS, PublishedRow
 CLASSES = 1000
 TABLES = tuple(dict.fromkeys(row.table for row in ROWS))
 COLUMNS = (
-    *('table', 'network', 'parameters M published', 'parameters M ours', 'parameters difference %'),
-    *('GMACs published', 'GMACs ours', 'GMACs difference %', 'remark'),
+    'table',
+    'network',
+    'parameters M published',
+    'parameters M ours',
+    'parameters difference %',
+    'GMACs published',
+    'GMACs ours',
+    'GMACs difference %',
+    'remark',
 )
 # A larger difference needs a remark.
 TOLERANCE = 3
@@ -45,7 +52,8 @@ BACKBONES: dict[str, dict] = VARIANTS | {
     'senet101': dict(type='mmpretrain.SEResNet', depth=101),
     # "Fast" pools before the 3x3 convolution.
     'resnest50-fast': dict(
-        **dict(type='mmpretrain.TIMMBackbone', model_name='resnest50d'),
+        type='mmpretrain.TIMMBackbone',
+        model_name='resnest50d',
         block_args=dict(radix=2, avd=True, avd_first=True),
     ),
     'seresnet50': SERESNET,
@@ -139,7 +147,10 @@ class ComplexityRow:
     def cells(self) -> tuple[str, ...]:
         """Return the row as text."""
         return (
-            *(self.row.table, self.row.label, *self.parameters.cells(), *self.gmacs.cells()),
+            self.row.table,
+            self.row.label,
+            *self.parameters.cells(),
+            *self.gmacs.cells(),
             self.remark,
         )
 

@@ -173,7 +173,12 @@ def test_layers():
     assert choose_layers(network, ['layer[12].0.conv?']) == [f'layer{i}.0.conv{k}' for i in (1, 2) for k in (1, 2)]
     assert choose_layers(network, ['*']) == every
     assert choose_layers(network, ['layer4', 'layer?.0', 'conv1']) == [
-        *('conv1', 'layer1.0', 'layer2.0', 'layer3.0', 'layer4.0', 'layer4'),
+        'conv1',
+        'layer1.0',
+        'layer2.0',
+        'layer3.0',
+        'layer4.0',
+        'layer4',
     ]
     with pytest.raises(ValueError, match=r"resnet18: no convolution is named 'layer9', .* its convolutions are conv1,"):
         choose_layers(network, ['conv1', 'layer9'])

@@ -49,16 +49,19 @@ def test_tables_and_formats(rows):
         complexity_rows(['7'])
 
 
-@pytest.mark.parametrize('published, ours, cells, differs', [
-    ('22.0', 22.03, ('22.0', '22.03', '+0.1'), False),
-    ('0.04', 0.0449, ('0.04', '0.04', '+12.3'), False),
-    ('0.04', 0.0452, ('0.04', '0.05', '+13.0'), True),
-    ('10', 10.4, ('10', '10.40', '+4.0'), False),
-    ('16.5', 16.4999, ('16.5', '16.50', '+0.0'), False),
-    ('26.7', 24.15, ('26.7', '24.15', '-9.6'), True),
-    (None, 5.0, ('-', '5.00', '-'), False),
-    ('14.2', None, ('14.2', '-', '-'), False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'published, ours, cells, differs',
+    [
+        ('22.0', 22.03, ('22.0', '22.03', '+0.1'), False),
+        ('0.04', 0.0449, ('0.04', '0.04', '+12.3'), False),
+        ('0.04', 0.0452, ('0.04', '0.05', '+13.0'), True),
+        ('10', 10.4, ('10', '10.40', '+4.0'), False),
+        ('16.5', 16.4999, ('16.5', '16.50', '+0.0'), False),
+        ('26.7', 24.15, ('26.7', '24.15', '-9.6'), True),
+        (None, 5.0, ('-', '5.00', '-'), False),
+        ('14.2', None, ('14.2', '-', '-'), False),
+    ],
+)
 def test_comparison(published, ours, cells, differs):
     one = Comparison(published, ours)
     assert one.cells() == cells

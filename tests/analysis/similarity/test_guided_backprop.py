@@ -90,7 +90,12 @@ def test_equals_pytorch_grad_cam():
             return (y * (y > 0)).sum((2, 3))
 
     network = nn.Sequential(
-        *(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 6, 3), nn.ReLU()),
+        nn.Conv2d(3, 8, 3),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(8, 6, 3),
+        nn.ReLU(),
         nn.Conv2d(6, 4, 1),
     ).eval()
     image = torch.randn(1, 3, 20, 20)

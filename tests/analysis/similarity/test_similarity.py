@@ -28,8 +28,12 @@ MEAN, STD = (100.0, 110.0, 120.0), (50.0, 60.0, 70.0)
 
 def tiny(name: str = 'tiny', bgr: bool = False) -> Network:
     model = nn.Sequential(
-        *(nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2)),
-        *(TiedConv2d(6, 6, 3, padding=1, blocks=2), nn.BatchNorm2d(6), nn.ReLU(inplace=True)),
+        nn.Conv2d(3, 6, 3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
+        TiedConv2d(6, 6, 3, padding=1, blocks=2),
+        nn.BatchNorm2d(6),
+        nn.ReLU(inplace=True),
         nn.Conv2d(6, 8, 3, padding=1),
     )
     return Network(name, 'classifier', model.eval(), model, MEAN, STD, bgr, random=None)
@@ -138,8 +142,11 @@ def test_bad_arguments():
         filter_similarity(Network('flat', 'backbone', flat, flat), ['1'], torch.zeros(1, 3, 2, 2).byte())
 
 
-vectors = st.lists(st.lists(st.floats(-1e3, 1e3).filter(lambda x: x == 0 or abs(x) > 1e-3), min_size=4, max_size=4),
-                   min_size=2, max_size=6)  # fmt: skip
+vectors = st.lists(
+    st.lists(st.floats(-1e3, 1e3).filter(lambda x: x == 0 or abs(x) > 1e-3), min_size=4, max_size=4),
+    min_size=2,
+    max_size=6,
+)
 
 
 @given(vectors, st.floats(0.01, 100))
@@ -185,8 +192,9 @@ def test_figures_hold_every_layer_of_every_network():
     for line, density in zip(lines, wanted):
         np.testing.assert_array_equal(line, density)
     lines = stairs(draw_layers(two))
-    wanted = [getattr(result, kind)[k].histogram() for kind in ('patterns', 'weights') for k in range(3)
-              for result in two]  # fmt: skip
+    wanted = [
+        getattr(result, kind)[k].histogram() for kind in ('patterns', 'weights') for k in range(3) for result in two
+    ]
     for line, density in zip(lines, wanted, strict=True):
         np.testing.assert_array_equal(line, density)
 

@@ -26,8 +26,11 @@ def naive(truth: dict, found: list, least: float) -> dict[int, tuple[int, int]]:
     counts = {image['id']: [0, 0] for image in truth['images']}
     for entry in found:
         counts[entry['image_id']][0] += 1
-        of_class = [one for one in truth['annotations'] if not one['iscrowd']
-                    and (one['image_id'], one['category_id']) == (entry['image_id'], entry['category_id'])]  # fmt: skip
+        of_class = [
+            one
+            for one in truth['annotations']
+            if not one['iscrowd'] and (one['image_id'], one['category_id']) == (entry['image_id'], entry['category_id'])
+        ]
         if not of_class:
             continue
         best = max(of_class, key=lambda one: box_iou(entry['bbox'], one['bbox']))
