@@ -67,7 +67,7 @@ def measure(layer: str, images: Tensor, filters: int, repeats: int) -> tuple[str
     network = load_network('torchvision:resnet50').model
     library = GuidedBackpropReLUModel(Scores(load_network('torchvision:resnet50').model, layer))
     runs = (
-        lambda: guided_patterns(network, network.get_submodule(layer), [images], range(filters)),
+        lambda: guided_patterns(network, network.get_submodule(layer), batches=[images], filters=range(filters)),
         lambda: library(images[:1].clone(), 0),
         lambda: forward_to(network, layer, images),
     )

@@ -45,7 +45,7 @@ def main() -> None:
         for i in tqdm(range(args.sets), f'sets of {size}', leave=False):
             images = np.sort(np.random.default_rng([size, i]).choice(len(truth.images), size, replace=False))
             scores.append(model.scores(np.bincount(images, minlength=len(truth.images))))
-            samples.append(bootstrap([model], images, args.samples, (size, i), '')[:, 0])
+            samples.append(bootstrap([model], images, count=args.samples, seed=(size, i), title='')[:, 0])
         for k, score in enumerate(SCORES[:3]):
             estimates = np.array(scores)[:, k]
             of_sets = [sample[:, k] for sample in samples]

@@ -125,7 +125,7 @@ def read_column(entries: list, key: str, where: str, shape: tuple[int, ...], rig
 
 def read_boxes(entries: list, where: str, strict: bool = True) -> np.ndarray:
     """Return boxes (n, 4) in pixels that the COCO libraries can compute with."""
-    boxes = read_column(entries, 'bbox', where, (4,), 'four numbers x, y, width, height')
+    boxes = read_column(entries, 'bbox', where=where, shape=(4,), right='four numbers x, y, width, height')
     negative = np.flatnonzero((boxes[:, 2:] < 0).any(1))
     if strict and negative.size:
         i = negative[0]

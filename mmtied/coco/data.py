@@ -41,4 +41,6 @@ class Detections:
         if segmentation is not None:
             segmentation = [segmentation[row] for row in np.flatnonzero(chosen)]
         bbox = None if self.bbox is None else self.bbox[chosen]
-        return Detections(self.image[chosen], self.category[chosen], self.score[chosen], bbox, segmentation)
+        return Detections(
+            self.image[chosen], self.category[chosen], score=self.score[chosen], bbox=bbox, segmentation=segmentation
+        )

@@ -78,7 +78,7 @@ def read_pickle(path: str | PathLike, truth: GroundTruth, iou_type: str) -> Dete
                 f'{path}[{i}] must hold img_id and pred_instances with bboxes, labels, scores'
                 + (' and masks as run-length encodings' if iou_type == 'segm' else '')
             ) from error
-    return check_results(entries, str(path), truth, iou_type)
+    return check_results(entries, str(path), ground_truth=truth, iou_type=iou_type)
 
 
 class _Unpickler(pickle.Unpickler):

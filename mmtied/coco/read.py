@@ -92,7 +92,7 @@ def check_ground_truth(data: Any, source: str, masks: bool = False) -> GroundTru
     if masks:
         right = f'a whole number of pixels from 1 to {LARGEST:,}; masks need it'
         for key in ('width', 'height'):
-            sizes = read_column(data['images'], key, f'{source}: images', (), right)
+            sizes = read_column(data['images'], key, where=f'{source}: images', shape=(), right=right)
             wrong = np.flatnonzero((sizes < 1) | (sizes > LARGEST) | (sizes % 1 != 0))
             if wrong.size:
                 raise InputError(f"{source}: images[{wrong[0]}]: '{key}' is {sizes[wrong[0]]:g}, it must be {right}")
@@ -109,13 +109,20 @@ def check_ground_truth(data: Any, source: str, masks: bool = False) -> GroundTru
     place = {category['id']: i for i, category in enumerate(categories)}
 
     where = f'{source}: annotations'
-    image = read_places(data['annotations'], 'image_id', where, images)
-    category = read_places(data['annotations'], 'category_id', where, categories)
+    image = read_places(data['annotations'], 'image_id', where=where, known=images)
+    category = read_places(data['annotations'], 'category_id', where=where, known=categories)
     kept = image >= 0
     if len(kept) and not kept.any():
         example = shown(data['annotations'][0]['image_id'])
         raise InputError(f'{where}: no image_id is among the images, such as image_id={example} of {where}[0]')
-    check_known(category[kept], np.flatnonzero(kept), data['annotations'], 'category_id', where, 'categories')
+    check_known(
+        category[kept],
+        np.flatnonzero(kept),
+        entries=data['annotations'],
+        key='category_id',
+        where=where,
+        what='categories',
+    )
     annotations = [data['annotations'][i] for i in np.flatnonzero(kept)]
     return GroundTruth(
         images=images,
@@ -124,7 +131,7 @@ def check_ground_truth(data: Any, source: str, masks: bool = False) -> GroundTru
         category=category[kept],
         bbox=read_boxes(annotations, where),
         iscrowd=read_crowds(annotations, where),
-        segmentation=read_segmentations(annotations, where, images, image[kept]) if masks else None,
+        segmentation=read_segmentations(annotations, where, images=images, places=image[kept]) if masks else None,
         labels=np.array([place[value] for value in file_order]),
         orphans=int((~kept).sum()),
     )
@@ -153,10 +160,17 @@ def check_results(data: Any, source: str, ground_truth: GroundTruth, iou_type: s
         raise InputError(f'{source}: holds no detection, so there is nothing to evaluate')
     places = {}
     for name, known in (('image', ground_truth.images), ('category', ground_truth.categories)):
-        places[name] = read_places(data, f'{name}_id', source, known)
+        places[name] = read_places(data, f'{name}_id', where=source, known=known)
         what = 'images' if name == 'image' else 'categories'
-        check_known(places[name], np.arange(len(data)), data, f'{name}_id', source, f'{what} of the ground truth')
-    score = read_column(data, 'score', source, (), 'a number')
+        check_known(
+            places[name],
+            np.arange(len(data)),
+            entries=data,
+            key=f'{name}_id',
+            where=source,
+            what=f'{what} of the ground truth',
+        )
+    score = read_column(data, 'score', where=source, shape=(), right='a number')
     outside = np.flatnonzero((score < 0) | (score > 1))
     if strict and outside.size:
         raise InputError(f'{source}[{outside[0]}]: score={score[outside[0]]:g} must lie in [0, 1]')
@@ -166,7 +180,9 @@ def check_results(data: Any, source: str, ground_truth: GroundTruth, iou_type: s
         score=score,
         bbox=read_boxes(data, source, strict) if iou_type == 'bbox' else None,
         segmentation=(
-            read_segmentations(data, source, ground_truth.images, places['image']) if iou_type == 'segm' else None
+            read_segmentations(data, source, images=ground_truth.images, places=places['image'])
+            if iou_type == 'segm'
+            else None
         ),
     )
 

@@ -74,7 +74,7 @@ def make_scene(rng: np.random.Generator, size: int, ratio: float, textures: str 
         shapes = random_shapes(rng, size, ratio)
         offsets = rng.uniform(-0.5, 0.5, (len(shapes), 2))
         centre = size / 2 + rng.uniform(-0.1, 0.1, 2) * size
-        trial = pull_together(shapes, offsets, centre, size, ratio)
+        trial = pull_together(shapes, offsets, centre=centre, size=size, ratio=ratio)
         trial_ratio = occlusion_ratio(boxes_of([mask for mask, _ in trial]))
         if abs(trial_ratio - ratio) < abs(found - ratio):
             found, masks, labels = trial_ratio, [mask for mask, _ in trial], [label for _, label in trial]
@@ -82,7 +82,9 @@ def make_scene(rng: np.random.Generator, size: int, ratio: float, textures: str 
     for mask, label, (x, y, width, height) in zip(masks, labels, boxes_of(masks).astype(int)):
         crop = np.s_[y : y + height, x : x + width]
         # Each class keeps near a hue of its own, as many things do, so that a short training can tell them apart.
-        image[crop][mask[crop]] = texture(rng, height, width, label / len(CLASSES), textures)[mask[crop]]
+        image[crop][mask[crop]] = texture(rng, height, width=width, hue=label / len(CLASSES), textures=textures)[
+            mask[crop]
+        ]
     return Scene(photometric_variation(rng, image), masks, labels)
 
 
@@ -188,7 +190,7 @@ def write_scenes(
         'categories': [{'id': i + 1, 'name': name} for i, name in enumerate(CLASSES)],
     }
     for i in progress(range(images)):
-        scene = make_scene(np.random.default_rng([seed, *start, i]), size, ratios[i], textures)
+        scene = make_scene(np.random.default_rng([seed, *start, i]), size, ratio=ratios[i], textures=textures)
         name = f'{i:06d}.jpg'
         if not cv2.imwrite(str(folder / split / name), scene.image, [cv2.IMWRITE_JPEG_QUALITY, 95]):
             raise OSError(f'{folder / split / name} cannot be written')

@@ -42,7 +42,7 @@ def texture(rng: np.random.Generator, height: int, width: int, hue: float, textu
     hue = (hue + rng.normal(0, 0.05)) % 1
     first, second = shade(rng, hue), shade(rng, hue)
     field = first + weight[..., None] * (second - first)
-    return np.clip(field + cloud(rng, height, width, 6, 15)[..., None], 0, 255).astype(np.uint8)
+    return np.clip(field + cloud(rng, height, width, cells=6, strength=15)[..., None], 0, 255).astype(np.uint8)
 
 
 def field_of(angle: float, period: float) -> str:
@@ -58,7 +58,7 @@ def shade(rng: np.random.Generator, hue: float) -> np.ndarray:
 
 def background(rng: np.random.Generator, size: int) -> np.ndarray:
     """Return a clouded field with distractors that belong to no class: lines, arcs and small blobs."""
-    image = rng.uniform(40, 215, 3) + cloud(rng, size, size, 4, 40)[..., None] * rng.uniform(0.5, 1, 3)
+    image = rng.uniform(40, 215, 3) + cloud(rng, size, size, cells=4, strength=40)[..., None] * rng.uniform(0.5, 1, 3)
     image = np.clip(image, 0, 255).astype(np.uint8)
     for _ in range(rng.integers(3, 9)):
         colour = rng.uniform(0, 255, 3).tolist()

@@ -47,10 +47,10 @@ class Accumulator:
         self._lay_out(
             truth.image[instances],
             truth.category[instances],
-            found.image[order],
-            found.category[order],
-            matched[:, order],
-            counted[:, order],
+            image=found.image[order],
+            category=found.category[order],
+            matched=matched[:, order],
+            counted=counted[:, order],
         )
 
     def _lay_out(
@@ -91,10 +91,10 @@ class Accumulator:
         part._lay_out(
             self.truth_image[rows],
             self.truth_class[rows],
-            self.image[kept],
-            self.category[kept],
-            self.matched[:, kept],
-            self.counted[:, kept],
+            image=self.image[kept],
+            category=self.category[kept],
+            matched=self.matched[:, kept],
+            counted=self.counted[:, kept],
         )
         return part
 

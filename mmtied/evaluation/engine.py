@@ -44,7 +44,7 @@ class HotcocoEngine:
         quiet: bool = True,
     ) -> None:
         self.detections, self.quiet = len(found.score), quiet
-        self.evaluation = hotcoco_evaluation(truth, found, iou_type, ignored)
+        self.evaluation = hotcoco_evaluation(truth, found, iou_type=iou_type, ignored=ignored)
         # One range of areas and one limit of detections: no other score is read.
         params = self.evaluation.params
         params.area_rng, params.area_rng_lbl, params.max_dets = params.area_rng[:1], ['all'], [MAX_DETECTIONS]

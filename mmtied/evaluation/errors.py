@@ -38,7 +38,7 @@ def count_errors(
     found = found.rows(found.score >= score_thr)
     instances = ~truth.iscrowd if ignored is None else ~truth.iscrowd & ~ignored
     partial = _hit_in_part(truth, found, iou_type)
-    evaluation = hotcoco_evaluation(truth, found, iou_type, ignored)
+    evaluation = hotcoco_evaluation(truth, found, iou_type=iou_type, ignored=ignored)
     evaluation.params.iou_thrs = [MATCH_IOU]
     # Counts add up: images of the same parts are counted together, and once.
     member = np.zeros((len(truth.images), len(parts)), dtype=bool)

@@ -128,7 +128,7 @@ def _evaluate(
     image_bins = settings.bins.assign(ratios)
     shares = instance_ratios(truth, **overlap, quiet=quiet) if settings.per_instance else None
     rows = _rows(settings, image_bins, shares)
-    measured = [_measure(truth, found, rows, settings, quiet) for found in models]
+    measured = [_measure(truth, found, rows=rows, settings=settings, quiet=quiet) for found in models]
 
     samples: list[np.ndarray | None] = []
     bands: list[list[dict]] = [[{} for _ in rows] for _ in models]
@@ -198,14 +198,14 @@ def _evaluate(
 def _rows(settings: OcclusionSettings, image_bins: np.ndarray, shares: np.ndarray | None) -> list[_Row]:
     """The whole set, each bin, and the images without instances."""
     bins, every = settings.bins, np.arange(len(image_bins))
-    rows = [_Row('all', None, None, every)]
+    rows = [_Row('all', None, upper=None, images=every)]
     members = bins.members(image_bins if shares is None else bins.assign(shares))
     for label, limits, inside in zip(bins.labels, bins.limits, members):
         if shares is None:
             rows.append(_Row(label, *limits, np.flatnonzero(inside)))
         else:
             rows.append(_Row(label, *limits, every, ~inside))
-    return [*rows, _Row('no instances', None, None, np.flatnonzero(image_bins == -1))]
+    return [*rows, _Row('no instances', None, upper=None, images=np.flatnonzero(image_bins == -1))]
 
 
 def _measure(

@@ -120,7 +120,7 @@ def image_ratios(
         quiet: Whether to show no progress bar. Defaults to True.
     """
     ratios = np.full(len(truth.images), np.nan)
-    for place, _, *arguments in _instances(truth, definition, region, same_class, quiet):
+    for place, _, *arguments in _instances(truth, definition, region=region, same_class=same_class, quiet=quiet):
         ratios[place] = occlusion_ratio(*arguments)
     return ratios
 
@@ -134,7 +134,7 @@ def instance_ratios(
 ) -> np.ndarray:
     """Return the occlusion of every annotation, (n,); NaN for crowd regions. The arguments are as in `image_ratios`."""
     shares = np.full(len(truth.image), np.nan)
-    for _, rows, *arguments in _instances(truth, definition, region, same_class, quiet):
+    for _, rows, *arguments in _instances(truth, definition, region=region, same_class=same_class, quiet=quiet):
         shares[rows] = instance_occlusion(*arguments)
     return shares
 

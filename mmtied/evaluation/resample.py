@@ -41,7 +41,7 @@ def bootstrap(
         weights = _weights(models[0], images, drawn)
         return [model.scores(weights) for model in models]
 
-    return _repeat(sample, count, seed, title, quiet)
+    return _repeat(sample, count, seed=seed, title=title, quiet=quiet)
 
 
 def random_subsets(
@@ -60,7 +60,7 @@ def random_subsets(
         weights = _weights(model, rng.choice(images, size, replace=False), 1)
         return model.part(weights > 0).scores(weights)
 
-    return _repeat(sample, count, seed, title, quiet)
+    return _repeat(sample, count, seed=seed, title=title, quiet=quiet)
 
 
 def middle(samples: np.ndarray) -> tuple[float, float]:

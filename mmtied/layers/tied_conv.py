@@ -67,14 +67,14 @@ class TiedConv2d(nn.Conv2d):
             in_channels // blocks,
             out_channels // blocks,
             kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            bias,
-            padding_mode,
-            device,
-            dtype,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
+            bias=bias,
+            padding_mode=padding_mode,
+            device=device,
+            dtype=dtype,
         )
         self.in_channels = in_channels
         self.out_channels = out_channels

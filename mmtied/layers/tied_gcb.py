@@ -59,7 +59,7 @@ class TiedGCB(ContextBlock):
     ) -> None:
         if in_channels * ratio < 1:
             raise ValueError(f'TiedGCB: ratio={ratio} leaves no hidden channel of in_channels={in_channels}')
-        super().__init__(in_channels, ratio, pooling_type, tuple(fusion_types))
+        super().__init__(in_channels, ratio, pooling_type=pooling_type, fusion_types=tuple(fusion_types))
         check_divisible('TiedGCB', blocks, f'blocks={blocks}')
         meaning = f'blocks={blocks}' if groups == 1 else f'blocks={blocks} x groups={groups}'
         check_divisible('TiedGCB', blocks * groups, meaning, in_channels=in_channels, hidden=self.planes)

@@ -42,7 +42,7 @@ class TiedLinear(nn.Linear):
     ) -> None:
         meaning = f'blocks={blocks}'
         check_divisible('TiedLinear', blocks, meaning, in_features=in_features, out_features=out_features)
-        super().__init__(in_features // blocks, out_features // blocks, bias, device, dtype)
+        super().__init__(in_features // blocks, out_features // blocks, bias=bias, device=device, dtype=dtype)
         self.in_features = in_features
         self.out_features = out_features
         self.blocks = blocks

@@ -51,7 +51,7 @@ def fill_stem(backbone: ResidualBackbone, source: Mapping[str, Tensor]) -> Fills
     convs, norms = layers_of(source, 'stem.', 'conv1.', *(f'{norm}1.' for norm in NORMS))
     if len(convs) == len(modules):
         for i, (name, module) in enumerate(modules):
-            yield from fill_module(name, module, convs[i], norms[i : i + 1])
+            yield from fill_module(name, module, conv=convs[i], norms=norms[i : i + 1])
 
 
 def fill_block(name: str, block: Bottleneck, source: Mapping[str, Tensor]) -> Fills:
@@ -61,18 +61,18 @@ def fill_block(name: str, block: Bottleneck, source: Mapping[str, Tensor]) -> Fi
         convs[i], inner_norms = layers_of(source, f'{name}.conv{i}.')
         norms[i] = inner_norms + layers_of(source, *(f'{name}.{norm}{i}.' for norm in NORMS))[1]
     if convs[1]:
-        yield from fill_module(f'{name}.entry', block.entry, convs[1][0], norms[1])
+        yield from fill_module(f'{name}.entry', block.entry, conv=convs[1][0], norms=norms[1])
     if convs[2] and isinstance(block, TiedBottleneck):
-        yield from fill_splits(f'{name}.splits', block.splits, convs[2][0], norms[2])
+        yield from fill_splits(f'{name}.splits', block.splits, conv=convs[2][0], norms=norms[2])
     elif convs[2]:
-        yield from fill_attention(f'{name}.attention', block.attention, convs[2], norms[2])
+        yield from fill_attention(f'{name}.attention', block.attention, convs=convs[2], norms=norms[2])
     if convs[3]:
-        yield from fill_exit(f'{name}.exit', block, convs[3][0], norms[3])
+        yield from fill_exit(f'{name}.exit', block, conv=convs[3][0], norms=norms[3])
     if block.shortcut is not None:
         last = len(block.shortcut) - 1
         shortcut_convs, shortcut_norms = layers_of(source, f'{name}.downsample.')
         for conv in shortcut_convs:
-            yield from fill_module(f'{name}.shortcut.{last}', block.shortcut[last], conv, shortcut_norms)
+            yield from fill_module(f'{name}.shortcut.{last}', block.shortcut[last], conv=conv, norms=shortcut_norms)
     for child, module in block.named_children():
         if isinstance(module, TiedSE):
             yield from fill_se(f'{name}.{child}', module, layers_of(source, f'{name}.se_layer.', f'{name}.se.')[0])
@@ -92,7 +92,7 @@ def fill_splits(name: str, splits: Sequence[ConvModule], conv: Layer, norms: lis
         alone = full[chunk].count_nonzero() == full[chunk, chunk].count_nonzero()
         of_chunk = [Layer(n.name, {k: v[chunk] if v.dim() else v for k, v in n.tensors.items()}) for n in norms]
         part = Layer(conv.name, {'weight': full[chunk, chunk]})
-        yield from fill_module(f'{name}.{i}', split, part, of_chunk, None if alone else 'projected')
+        yield from fill_module(f'{name}.{i}', split, conv=part, norms=of_chunk, how=None if alone else 'projected')
 
 
 def fill_attention(name: str, attention: TiedSplitAttention, convs: list[Layer], norms: list[Layer]) -> Fills:
@@ -104,13 +104,13 @@ def fill_attention(name: str, attention: TiedSplitAttention, convs: list[Layer],
     groups = attention.conv.in_channels // weight.shape[1]
     if groups and weight.shape[0] % groups == 0:
         full = Layer(conv.name, {'weight': ungroup(weight, groups)})
-        yield from fill_module(f'{name}.conv', attention.conv, full, norms[:1])
+        yield from fill_module(f'{name}.conv', attention.conv, conv=full, norms=norms[:1])
     norm = dict(norms[1].tensors)
     if 'bias' in squeeze.tensors and 'running_mean' in norm:
         # Ours has no bias in front of the norm.
         norm['running_mean'] = norm['running_mean'] - squeeze.tensors['bias']
-    yield from fill_module(f'{name}.squeeze', attention.squeeze, squeeze, [Layer(norms[1].name, norm)])
-    yield from fill_module(f'{name}.excite', attention.excite, excite, [])
+    yield from fill_module(f'{name}.squeeze', attention.squeeze, conv=squeeze, norms=[Layer(norms[1].name, norm)])
+    yield from fill_module(f'{name}.excite', attention.excite, conv=excite, norms=[])
     if 'bias' in excite.tensors:
         yield f'{name}.excite.conv.bias', Fill(excite.tensors['bias'], 'matched', f'{excite.name}.bias')
 
@@ -121,7 +121,7 @@ def fill_exit(name: str, block: Bottleneck, conv: Layer, norms: list[Layer]) -> 
     if weight.shape[1] == block.entry.out_channels:
         mixed = block.exit.in_channels - weight.shape[1]
         padded = Layer(conv.name, {'weight': F.pad(weight, (0, 0, 0, 0, 0, mixed))})
-        yield from fill_module(name, block.exit, padded, norms, 'projected' if mixed else None)
+        yield from fill_module(name, block.exit, conv=padded, norms=norms, how='projected' if mixed else None)
 
 
 def fill_module(name: str, module: ConvModule, conv: Layer, norms: list[Layer], how: str | None = None) -> Fills:

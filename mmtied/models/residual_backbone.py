@@ -87,19 +87,28 @@ class ResidualBackbone(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        check_arguments(type(self), depth, num_stages, strides, dilations, out_indices, style, frozen_stages)
+        check_arguments(
+            type(self),
+            depth,
+            num_stages=num_stages,
+            strides=strides,
+            dilations=dilations,
+            out_indices=out_indices,
+            style=style,
+            frozen_stages=frozen_stages,
+        )
         refuse_dcn(type(self), dcn, stage_with_dcn)
         self.out_indices = tuple(out_indices)
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         norm_cfg = norm_cfg or dict(type='BN', requires_grad=True)
         stem_channels = stem_channels or base_channels
-        self.stem = make_stem(in_channels, stem_channels, deep_stem, conv_cfg, norm_cfg)
+        self.stem = make_stem(in_channels, stem_channels, deep=deep_stem, conv_cfg=conv_cfg, norm_cfg=norm_cfg)
 
         channels = stem_channels
         self.stage_names = [f'layer{i + 1}' for i in range(num_stages)]
         block_cfgs = [block_cfg] * num_stages if isinstance(block_cfg, dict) else block_cfg
-        shortcuts = each_stage(type(self), 'shortcut_blocks', shortcut_blocks, num_stages)
+        shortcuts = each_stage(type(self), 'shortcut_blocks', value=shortcut_blocks, num_stages=num_stages)
         for i, name in enumerate(self.stage_names):
             planes = base_channels * 2**i
             out_channels = planes * self.block.expansion
@@ -109,7 +118,14 @@ class ResidualBackbone(BaseModule):
                 try:
                     shortcut = None
                     if stride != 1 or channels != out_channels:
-                        shortcut = make_shortcut(channels, out_channels, stride, avg_down, shortcuts[i], norm_cfg)
+                        shortcut = make_shortcut(
+                            channels,
+                            out_channels,
+                            stride=stride,
+                            avg_down=avg_down,
+                            blocks=shortcuts[i],
+                            norm_cfg=norm_cfg,
+                        )
                     block = self.block(
                         channels,
                         planes,
@@ -252,5 +268,14 @@ def make_shortcut(
     if avg_down and stride != 1:
         pool = [nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False)]
         stride = 1
-    conv = tied_conv('shortcut', in_channels, out_channels, 1, blocks, stride=stride, norm_cfg=norm_cfg, act_cfg=None)
+    conv = tied_conv(
+        'shortcut',
+        in_channels,
+        out_channels=out_channels,
+        kernel_size=1,
+        blocks=blocks,
+        stride=stride,
+        norm_cfg=norm_cfg,
+        act_cfg=None,
+    )
     return Sequential(*pool, conv)

@@ -47,9 +47,9 @@ class TiedSplitAttention(BaseModule):
         self.conv = tied_conv(
             'split attention',
             width,
-            radix * width,
-            3,
-            blocks,
+            out_channels=radix * width,
+            kernel_size=3,
+            blocks=blocks,
             padding=dilation,
             dilation=dilation,
             norm_cfg=norm_cfg,
@@ -102,9 +102,19 @@ class TiedSplitAttentionBottleneck(Bottleneck):
         if style != 'pytorch':
             raise ValueError(f"style={style!r} must be 'pytorch': the stride is that of an average pooling")
         width = width_of(planes, base_width)
-        self.entry = tied_conv('entry', in_channels, width, 1, entry_blocks, norm_cfg=norm_cfg)
+        self.entry = tied_conv(
+            'entry', in_channels, out_channels=width, kernel_size=1, blocks=entry_blocks, norm_cfg=norm_cfg
+        )
         self.pool = nn.AvgPool2d(3, stride, padding=1) if stride > 1 else None
-        self.attention = TiedSplitAttention(width, radix, reduction_factor, blocks, dilation, conv_cfg, norm_cfg)
+        self.attention = TiedSplitAttention(
+            width,
+            radix,
+            reduction_factor=reduction_factor,
+            blocks=blocks,
+            dilation=dilation,
+            conv_cfg=conv_cfg,
+            norm_cfg=norm_cfg,
+        )
         out_channels = planes * self.expansion
         self.exit = ConvModule(width, out_channels, 1, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=None)
         self.build_plugins(width, width, out_channels)

@@ -66,15 +66,21 @@ class TiedBottleneck(Bottleneck):
         entry_stride, split_stride = (stride, 1) if style == 'caffe' else (1, stride)
         entry_width = len(blocks) * width
         self.entry = tied_conv(
-            'entry', in_channels, entry_width, 1, entry_blocks, stride=entry_stride, norm_cfg=norm_cfg
+            'entry',
+            in_channels,
+            out_channels=entry_width,
+            kernel_size=1,
+            blocks=entry_blocks,
+            stride=entry_stride,
+            norm_cfg=norm_cfg,
         )
         self.splits = ModuleList(
             tied_conv(
                 f'splits.{i}',
                 width,
-                width,
-                3,
-                split_blocks,
+                out_channels=width,
+                kernel_size=3,
+                blocks=split_blocks,
                 stride=split_stride,
                 padding=dilation,
                 dilation=dilation,
@@ -86,7 +92,15 @@ class TiedBottleneck(Bottleneck):
         self.mixer_input = mixer
         if mixer != 'none':
             mixed_width = width if mixer == 'sum' else entry_width
-            self.mixer = tied_conv('mixer', mixed_width, width, 3, mixer_blocks, padding=1, norm_cfg=norm_cfg)
+            self.mixer = tied_conv(
+                'mixer',
+                mixed_width,
+                out_channels=width,
+                kernel_size=3,
+                blocks=mixer_blocks,
+                padding=1,
+                norm_cfg=norm_cfg,
+            )
         exit_width = entry_width + (width if mixer != 'none' else 0)
         out_channels = planes * self.expansion
         self.exit = ConvModule(exit_width, out_channels, 1, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=None)
@@ -173,9 +187,9 @@ class TiedResNet(ResidualBackbone):
         if mixer not in MIXERS:
             raise ValueError(f'{cls.__name__}: mixer={mixer!r} must be one of {MIXERS}')
         of_stages = zip(
-            split_blocks(cls, blocks, splits, num_stages),
-            each_stage(cls, 'entry_blocks', entry_blocks, num_stages),
-            each_stage(cls, 'mixer_blocks', mixer_blocks, num_stages),
+            split_blocks(cls, blocks, splits=splits, num_stages=num_stages),
+            each_stage(cls, 'entry_blocks', value=entry_blocks, num_stages=num_stages),
+            each_stage(cls, 'mixer_blocks', value=mixer_blocks, num_stages=num_stages),
         )
         block_cfgs = [
             dict(

@@ -48,4 +48,12 @@ class TiedResNeXt(TiedResNet):
         **kwargs,
     ) -> None:
         block_cfg = dict(groups=groups)
-        super().__init__(depth, splits, base_width, blocks, mixer_blocks=mixer_blocks, block_cfg=block_cfg, **kwargs)
+        super().__init__(
+            depth,
+            splits,
+            base_width=base_width,
+            blocks=blocks,
+            mixer_blocks=mixer_blocks,
+            block_cfg=block_cfg,
+            **kwargs,
+        )

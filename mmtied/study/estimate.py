@@ -48,7 +48,7 @@ def estimate(values: Sequence[float], samples: Sequence[np.ndarray]) -> Estimate
         samples: Of each seed, (resamples,), on the same resamples; empty where there are none.
     """
     if not len(values):
-        return Estimate(math.nan, math.nan, math.nan, 0)
+        return Estimate(math.nan, math.nan, high=math.nan, seeds=0)
     count, mean = len(values), float(np.mean(values))
     of_seeds = np.var(values, ddof=1) / count if count > 1 else 0.0
     resampled = np.mean(samples, axis=0)
@@ -56,7 +56,7 @@ def estimate(values: Sequence[float], samples: Sequence[np.ndarray]) -> Estimate
     variance = of_seeds + of_images
     freedom = (count - 1) * (variance / of_seeds) ** 2 if of_seeds else math.inf
     reach = float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(variance)
-    return Estimate(mean, mean - reach, mean + reach, count)
+    return Estimate(mean, mean - reach, high=mean + reach, seeds=count)
 
 
 def difference(first: dict[int, dict], second: dict[int, dict], value: Value) -> Estimate:

@@ -87,11 +87,15 @@ class Question:
 
 MAIN = (('tied', 'untied'),)
 QUESTIONS = (
-    Question(1, 'Tied beats untied at the same schedule', MAIN, 5),
-    Question(2, 'The gain of tied over untied grows with occlusion', MAIN, 5, 'slope'),
-    Question(3, 'Tied leaves fewer redundant partial boxes than untied', MAIN, 5, 'partial'),
+    Question(1, 'Tied beats untied at the same schedule', pairs=MAIN, seeds=5),
+    Question(2, 'The gain of tied over untied grows with occlusion', pairs=MAIN, seeds=5, measure='slope'),
+    Question(3, 'Tied leaves fewer redundant partial boxes than untied', pairs=MAIN, seeds=5, measure='partial'),
     Question(
-        5, "Training leaves tied filters less alike than untied ones, each above its start's", MAIN, 5, 'similarity'
+        5,
+        "Training leaves tied filters less alike than untied ones, each above its start's",
+        pairs=MAIN,
+        seeds=5,
+        measure='similarity',
     ),
     Question(
         9,

@@ -51,14 +51,16 @@ class WholeEntryBottleneck(Bottleneck):
         if (style, mixer) != ('pytorch', 'sum'):
             raise ValueError(f"style={style!r}, mixer={mixer!r} must be 'pytorch' and 'sum'")
         width = width_of(planes, base_width)
-        self.entry = tied_conv('entry', in_channels, 2 * width, 1, entry_blocks, norm_cfg=norm_cfg)
+        self.entry = tied_conv(
+            'entry', in_channels, out_channels=2 * width, kernel_size=1, blocks=entry_blocks, norm_cfg=norm_cfg
+        )
         self.branches = ModuleList(
             tied_conv(
                 f'branches.{i}',
                 2 * width,
-                width,
-                3,
-                branch_blocks,
+                out_channels=width,
+                kernel_size=3,
+                blocks=branch_blocks,
                 stride=stride,
                 padding=dilation,
                 dilation=dilation,
@@ -67,7 +69,15 @@ class WholeEntryBottleneck(Bottleneck):
             for i, branch_blocks in enumerate(blocks)
         )
         layers = [
-            tied_conv(f'mixer.{i}', width, width, 3, mixer_blocks, padding=1, norm_cfg=norm_cfg)
+            tied_conv(
+                f'mixer.{i}',
+                width,
+                out_channels=width,
+                kernel_size=3,
+                blocks=mixer_blocks,
+                padding=1,
+                norm_cfg=norm_cfg,
+            )
             for i in range(MIXER_LAYERS)
         ]
         self.mixer = Sequential(*layers)

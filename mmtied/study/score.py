@@ -32,7 +32,11 @@ def score_run(ground_truth: Path, results: Path) -> dict:
     parts = [np.arange(len(truth.images)), *(np.flatnonzero(result.image_bins == i) for i in range(len(result.bins)))]
     rows = []
     for i, (row, images) in enumerate(zip([result.all, *result.bins], parts)):
-        samples = bootstrap([accumulator], images, RESAMPLES, (0, i), row.label)[:, 0] if len(images) else None
+        samples = (
+            bootstrap([accumulator], images, count=RESAMPLES, seed=(0, i), title=row.label)[:, 0]
+            if len(images)
+            else None
+        )
         rows.append(
             {'label': row.label, 'images': row.images, 'instances': row.instances}
             | {'ratio': round(float(np.nanmean(result.ratios[images])), 4) if len(images) else None}

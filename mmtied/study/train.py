@@ -130,7 +130,7 @@ def similarities(folder: Path, checkpoint: Path, images: Path, small: bool) -> l
     kept = []
     for state, weights in (('start', folder / 'start.pth'), ('trained', checkpoint)):
         network = load_network(str(config), weights)
-        found = filter_similarity(network, choose_layers(network, SIMILARITY_LAYERS), pixels, filters)
+        found = filter_similarity(network, choose_layers(network, SIMILARITY_LAYERS), pixels=pixels, filters=filters)
         for layer in found.patterns:
             held = [round(value, 3) for value in layer.histogram().tolist()]
             mean = round(layer.mean, 4) if layer.mean == layer.mean else None
@@ -152,7 +152,7 @@ def train(name: str, seed: int, data: Path, folder: Path, schedule: Schedule, so
     arm, began = ARMS[name], time.time()
     folder.mkdir(parents=True, exist_ok=True)
     start = None if source is None else project_backbone(source, arm.model(), folder / 'projected.pth')
-    config = run_config(arm, seed, folder, schedule, start)
+    config = run_config(arm, seed, folder=folder, schedule=schedule, start=start)
     backbone: nn.Module = MODELS.build(arm.model())
     size = complexity(backbone, SIZE[arm.data])
     runner = Runner.from_cfg(config)
@@ -192,7 +192,7 @@ def main() -> None:
     parser.add_argument('--tiny', action='store_true')
     args = parser.parse_args()
     schedule = Schedule.tiny() if args.tiny else Schedule()
-    content = train(args.arm, args.seed, args.data, args.folder, schedule, args.source)
+    content = train(args.arm, args.seed, data=args.data, folder=args.folder, schedule=schedule, source=args.source)
     with written_aside(args.out) as part:
         part.write_text(json.dumps(content))
 

@@ -61,7 +61,7 @@ class TieReport:
     def __str__(self) -> str:
         heading = ('layer', 'was', 'B', 'parameters', 'tied') + (('MACs', 'tied') if self.macs else ())
         rows = [heading]
-        for layer in (*self.tied, TiedLayer('whole network', '', 0, self.parameters, self.macs)):
+        for layer in (*self.tied, TiedLayer('whole network', '', blocks=0, parameters=self.parameters, macs=self.macs)):
             counts = (*layer.parameters, *(layer.macs or ()))
             rows.append((layer.name, layer.layer, str(layer.blocks or ''), *(f'{count:,}' for count in counts)))
         lines = [align(rows, left=2)]
@@ -117,7 +117,7 @@ def tie_model(model: nn.Module, policy: Policy, run: Run | None = None) -> TieRe
             chosen[name] = (tied_layer(layer, blocks), blocks)
         else:
             left.append(LeftLayer(name, type(layer).__name__, reason))
-    return replace(model, chosen, left, run)
+    return replace(model, chosen, left=left, run=run)
 
 
 def choose(layers: Mapping[str, nn.Module], policy: Policy) -> dict[str, int]:
@@ -178,20 +178,20 @@ def tied_layer(layer: nn.Conv2d | nn.Linear, blocks: int) -> TiedConv2d | TiedLi
     # On 'meta' nothing is initialised: the weights follow.
     if isinstance(layer, nn.Linear):
         groups = 1
-        tied = TiedLinear(layer.in_features, layer.out_features, bias, 'meta', blocks=blocks)
+        tied = TiedLinear(layer.in_features, layer.out_features, bias=bias, device='meta', blocks=blocks)
     else:
         groups = layer.groups
         tied = TiedConv2d(
             layer.in_channels,
             layer.out_channels,
-            layer.kernel_size,
-            layer.stride,
-            layer.padding,
-            layer.dilation,
-            groups,
-            bias,
-            layer.padding_mode,
-            'meta',
+            kernel_size=layer.kernel_size,
+            stride=layer.stride,
+            padding=layer.padding,
+            dilation=layer.dilation,
+            groups=groups,
+            bias=bias,
+            padding_mode=layer.padding_mode,
+            device='meta',
             blocks=blocks,
         )
     weight = project(layer.weight.detach(), blocks, groups)
@@ -220,10 +220,12 @@ def replace(
         return (macs.get(name, 0), macs_after.get(name, 0)) if run else None
 
     tied = tuple(
-        TiedLayer(name, type(before[name]).__name__, blocks, (parameters[name], count(new)), cost(name))
+        TiedLayer(
+            name, type(before[name]).__name__, blocks=blocks, parameters=(parameters[name], count(new)), macs=cost(name)
+        )
         for name, (new, blocks) in chosen.items()
     )
-    return TieReport(tied, tuple(left), (parameters[''], count(model)), cost(''))
+    return TieReport(tied, tuple(left), parameters=(parameters[''], count(model)), macs=cost(''))
 
 
 def swap(model: nn.Module, new: Mapping[nn.Module, nn.Module]) -> None:

@@ -49,7 +49,7 @@ def tie_se(model: nn.Module, blocks: int, run: Run | None = None) -> TieReport:
             left.append(LeftLayer(name, 'SELayer', 'it has no bias, TiedSE has'))
         else:
             chosen[name] = (tied_se(layer, blocks), blocks)
-    return replace(model, chosen, left, run)
+    return replace(model, chosen, left=left, run=run)
 
 
 def tied_se(layer: nn.Module, blocks: int) -> TiedSE:

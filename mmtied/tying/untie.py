@@ -31,20 +31,20 @@ def ordinary_layer(tied: TiedConv2d | TiedLinear, shared: dict[nn.Parameter, nn.
     bias = tied.bias is not None
     if isinstance(tied, TiedLinear):
         groups = 1
-        layer = nn.Linear(tied.in_features, tied.out_features, bias, 'meta')
+        layer = nn.Linear(tied.in_features, tied.out_features, bias=bias, device='meta')
     else:
         groups = tied.groups
         layer = nn.Conv2d(
             tied.in_channels,
             tied.out_channels,
             tied.kernel_size,
-            tied.stride,
-            tied.padding,
-            tied.dilation,
-            groups,
-            bias,
-            tied.padding_mode,
-            'meta',
+            stride=tied.stride,
+            padding=tied.padding,
+            dilation=tied.dilation,
+            groups=groups,
+            bias=bias,
+            padding_mode=tied.padding_mode,
+            device='meta',
         )
     for name, own, full in (('weight', tied.weight, expand), ('bias', tied.bias, expand_bias)):
         if own is not None:

@@ -77,7 +77,7 @@ def class_index(network: Network, category: str | None) -> int | None:
         return names.index(category.lower())
     if category.isdecimal() and (not classes or int(category) < len(classes)):
         return int(category)
-    likely = get_close_matches(category.lower(), names, 5, 0.5) or names[:5]
+    likely = get_close_matches(category.lower(), names, n=5, cutoff=0.5) or names[:5]
     known = f'there are {"; ".join(likely)}; …' if classes else 'its classes have no names: give an index'
     raise ValueError(f'{network.name}: has no class {category!r}; {known}')
 
@@ -105,8 +105,8 @@ def explain(
         ValueError: If the layer is unknown, or the network has no such class.
     """
     if network.kind == 'detector':
-        return explain_detector(network, picture, target, category, layer)
-    return explain_classifier(network, crop(picture, size or network.size), category, layer)
+        return explain_detector(network, picture, target=target, category=category, layer=layer)
+    return explain_classifier(network, crop(picture, size or network.size), category=category, layer=layer)
 
 
 def explain_classifier(network: Network, picture: Image.Image, category: int | None, layer: str | None) -> Panel:
@@ -118,9 +118,9 @@ def explain_classifier(network: Network, picture: Image.Image, category: int | N
     if category is not None and category >= logits.shape[1]:
         raise ValueError(f'{network.name}: has {logits.shape[1]} classes, and none of index {category}')
     category = int(logits[0].argmax()) if category is None else category
-    cam = compute(network, network.model, module, x, ClassifierOutputTarget(category))
+    cam = compute(network, network.model, layer=module, x=x, target=ClassifierOutputTarget(category))
     named = network.classes if network.classes and len(network.classes) == logits.shape[1] else ()
-    return Panel(picture, cam, caption(named, category, logits[0].softmax(0)[category], cam))
+    return Panel(picture, cam, caption(named, category, score=logits[0].softmax(0)[category], cam=cam))
 
 
 def explain_detector(
@@ -146,14 +146,14 @@ def explain_detector(
         of_class = {key: values[output['labels'] == label] for key, values in output.items()}
         return of_box(of_class) if target == 'box' else of_class['scores'].sum()
 
-    cam = compute(network, outputs, module, x, explained)
+    cam = compute(network, outputs, layer=module, x=x, target=explained)
     across, down = sample.get('scale_factor', (1, 1))
     if cam is not None:  # The rest is padding, by the pipeline or by the preprocessor.
         cut = Image.fromarray(cam[: round(picture.height * down), : round(picture.width * across)])
         cam = np.asarray(cut.resize(picture.size, Image.Resampling.BILINEAR))
     corners = (box.cpu() / torch.tensor([across, down, across, down])).tolist()
-    named = caption(network.classes, int(label), score, cam)
-    return Panel(picture, cam, named, tuple(corners) if target == 'box' else None)
+    named = caption(network.classes, int(label), score=score, cam=cam)
+    return Panel(picture, cam, caption=named, box=tuple(corners) if target == 'box' else None)
 
 
 def detector_input(network: Network, picture: Image.Image) -> dict:

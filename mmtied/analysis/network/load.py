@@ -93,7 +93,7 @@ def load_network(
     else:
         model, backbone, facts = openmmlab_model(source)
     if checkpoint is not None:
-        facts |= dict(random=load_weights(model, backbone, tensors, checkpoint))
+        facts |= dict(random=load_weights(model, backbone, tensors=tensors, path=checkpoint))
         facts |= dict(classes=classes) if classes else {}
     model.requires_grad_(False)
     model.eval()  # Not chained: mmdet's backbones return None.
@@ -145,7 +145,7 @@ def imagenet_classes(model: nn.Module) -> tuple[str, ...] | None:
 
 def similar(name: str, names: Sequence[str]) -> str:
     """Return a hint at names that exist."""
-    return f'there are {", ".join(get_close_matches(name, names, 5, 0.4) or names[:5])}, …'
+    return f'there are {", ".join(get_close_matches(name, names, n=5, cutoff=0.4) or names[:5])}, …'
 
 
 def openmmlab_model(source: str) -> tuple[nn.Module, nn.Module, dict]:

@@ -66,13 +66,13 @@ def make_operators(channels: int, filters: int, kernel: int, blocks: Sequence[in
         shape |= dict(bias=False, device=device)
         if b == 1:
             layer = nn.Conv2d(**shape)
-            operators.append(Operator('standard', b, layer, layer))
+            operators.append(Operator('standard', b, layer=layer, run=layer))
             continue
         layer = nn.Conv2d(**shape, groups=b)
-        operators.append(Operator('group', b, layer, layer))
+        operators.append(Operator('group', b, layer=layer, run=layer))
         layer = TiedConv2d(**shape, blocks=b)
-        operators.append(Operator('tied, blocks folded', b, layer, layer.fold_blocks))
-        operators.append(Operator('tied, filters repeated', b, layer, layer.repeat_filters))
+        operators.append(Operator('tied, blocks folded', b, layer=layer, run=layer.fold_blocks))
+        operators.append(Operator('tied, filters repeated', b, layer=layer, run=layer.repeat_filters))
     return operators
 
 
@@ -104,9 +104,9 @@ def operator_costs(
         ValueError: If a B does not divide the channels, an argument is out of range, or there is no such device.
     """
     filters = max(1, channels // 32) if filters is None else filters
-    check_shape(channels, size, filters, kernel, blocks, batch, repeats)
+    check_shape(channels, size, filters=filters, kernel=kernel, blocks=blocks, batch=batch, repeats=repeats)
     check_device(device)
-    operators = make_operators(channels, filters, kernel, sorted(set(blocks)), device)
+    operators = make_operators(channels, filters, kernel=kernel, blocks=sorted(set(blocks)), device=device)
     x = torch.randn(batch, channels, size, size, device=device)
     runs = [(operator, direction) for direction in PASSES for operator in operators]
     with tqdm(total=(WARM_UP + 1 + repeats) * len(runs), desc=device, unit='run', disable=quiet) as bar:

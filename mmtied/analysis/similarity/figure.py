@@ -62,7 +62,7 @@ def draw_histograms(results: Sequence[FilterSimilarity]) -> Figure:
     for line, kind in zip(grid, kinds):
         for axes, result, colour in zip(line, results, cycle(COLOURS)):
             for layer in getattr(result, kind):
-                draw_steps(axes, layer, shades(0.1 + 0.9 * layer.depth), plain(layer.layer))
+                draw_steps(axes, layer, colour=shades(0.1 + 0.9 * layer.depth), label=plain(layer.layer))
             axes.set_title(plain(result.name), fontsize=9)
             if len(getattr(result, kind)) <= MOST_NAMED:
                 axes.legend(frameon=False, fontsize=6)
@@ -98,7 +98,7 @@ def draw_layers(results: Sequence[FilterSimilarity]) -> Figure:
         for axes, *layers in zip(line, *(getattr(result, kind) for result in results)):
             axes.set_axis_on()
             for layer, colour, result in zip(layers, cycle(COLOURS), results):
-                draw_steps(axes, layer, colour, plain(result.name))
+                draw_steps(axes, layer, colour=colour, label=plain(result.name))
             axes.set_title('\n'.join(dict.fromkeys(plain(layer.layer) for layer in layers)), fontsize=7)
             axes.set_xlabel('cosine similarity', fontsize=8)
             axes.spines[['top', 'right']].set_visible(False)

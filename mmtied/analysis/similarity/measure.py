@@ -138,12 +138,18 @@ def filter_similarity(
                 bar.set_postfix_str(name)
                 chosen = draw(widths[name], filters, seed)
                 batches = (network.normalise(pixels[start : start + batch_size]) for start in starts)
-                patterns = guided_patterns(network.backbone, layer, ticking(batches, bar), chosen)
-                result.patterns.append(compare('patterns', name, order, widths[name], chosen, patterns))
+                patterns = guided_patterns(network.backbone, layer, batches=ticking(batches, bar), filters=chosen)
+                result.patterns.append(
+                    compare('patterns', name, order=order, count=widths[name], chosen=chosen, vectors=patterns)
+                )
     for name, layer in modules.items():
         if isinstance(layer, nn.Conv2d):
             chosen = draw(len(layer.weight), filters, seed)
-            result.weights.append(compare('weights', name, order, len(layer.weight), chosen, layer.weight[chosen]))
+            result.weights.append(
+                compare(
+                    'weights', name, order=order, count=len(layer.weight), chosen=chosen, vectors=layer.weight[chosen]
+                )
+            )
     return result
 
 
@@ -163,7 +169,9 @@ def compare(
     kind: str, layer: str, order: Sequence[str], count: int, chosen: np.ndarray, vectors: Tensor
 ) -> LayerSimilarity:
     """Compare filters that are given as rows of tensors, each with each."""
-    return LayerSimilarity(layer, depth(layer, order), kind, count, chosen, cosine_similarity(vectors))
+    return LayerSimilarity(
+        layer, depth(layer, order), kind=kind, count=count, filters=chosen, matrix=cosine_similarity(vectors)
+    )
 
 
 def cosine_similarity(vectors: Tensor) -> np.ndarray:

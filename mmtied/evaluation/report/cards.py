@@ -55,7 +55,12 @@ def make_cards(results: Sequence[OcclusionResult], image_dir: str | Path) -> tup
         InputError: If an image is not in the folder or cannot be read.
     """
     truth, settings = results[0].ground_truth, results[0].settings
-    f1 = np.array([image_f1(truth, result.detections, settings.iou_type, settings.score_thr) for result in results])
+    f1 = np.array(
+        [
+            image_f1(truth, result.detections, iou_type=settings.iou_type, score_thr=settings.score_thr)
+            for result in results
+        ]
+    )
     orders = {'largest occlusion ratio': results[0].ratios}
     for result, values in zip(results, f1):
         orders[f'lowest F1 of {result.name}'] = -values
@@ -76,7 +81,7 @@ def make_cards(results: Sequence[OcclusionResult], image_dir: str | Path) -> tup
         of_file = {key: image[key] for key in ('width', 'height') if key in image}
         size = {'width': picture.width, 'height': picture.height} | of_file
         layers = [
-            _shapes(entries, truth, place, size, settings.iou_type, settings.score_thr)
+            _shapes(entries, truth, place=place, size=size, iou_type=settings.iou_type, score_thr=settings.score_thr)
             for entries in (truth, *(result.detections for result in results))
         ]
         cards.append(

@@ -78,14 +78,14 @@ def curve_figure(results: Sequence[OcclusionResult], score: str) -> go.Figure:
     bands = [row.random.get(score, (np.nan,) * 3) for row in results[0].bins]
     if any(band[1] == band[1] for band in bands):
         low, mean, high = 100 * np.array(bands).T
-        figure.add_traces(area(labels, low, high, BAND, 'random'))
+        figure.add_traces(area(labels, low, high=high, colour=BAND, group='random'))
         line = {'color': BAND, 'dash': 'dash'}
         figure.add_scatter(x=labels, y=mean, mode='lines', line=line, name='random subsets', legendgroup='random')
     for result, colour in zip(results, COLOURS):
         name = escape(result.name)
         low, high = 100 * np.array([row.interval.get(score, (np.nan,) * 2) for row in result.bins]).T
         if not np.isnan(low).all():
-            figure.add_traces(area(labels, low, high, colour, name))
+            figure.add_traces(area(labels, low, high=high, colour=colour, group=name))
         values = [100 * getattr(row, score) for row in result.bins]
         line = {'color': colour}
         figure.add_scatter(x=labels, y=values, mode='lines+markers', line=line, name=name, legendgroup=name)

@@ -80,7 +80,7 @@ def choose_samples(result: OcclusionResult | OcclusionComparison, count: int = 6
     for model in result.models:
         found.append(model.detections.rows(model.detections.score >= model.settings.score_thr))
         redundant.append(redundant_partials(model.ground_truth, found[-1], model.settings.iou_type))
-    return Samples(result, places, found, redundant)
+    return Samples(result, places, found=found, redundant=redundant)
 
 
 def save_samples(samples: Samples, image_dir: str | Path, path: str | Path) -> Path:
