@@ -1,4 +1,9 @@
-"""How a command takes numbers and folders, and how it ends: with one sentence if the input is wrong."""
+"""How a command is started and how it ends: with one sentence if the input is wrong.
+
+A command is a module: its docstring is the help, ``add_arguments(parser)`` adds what it takes, ``main(args)`` does the
+work. What is raised for wrong input ends in one sentence; by default that is any ValueError or OSError, a command that
+knows better has a tuple ``BAD_INPUT``: an empty one shows all errors, and warnings, whole.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +11,15 @@ import argparse
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
+
+BAD_INPUT = (ValueError, OSError)
+
+
+class UsageError(ValueError):
+    """Arguments that do not go together: the message follows the command's usage, as argparse's own do."""
 
 
 def at_least(least: int) -> Callable[[str], int]:
@@ -30,12 +42,33 @@ def new_folder(text: str) -> Path:
     return path
 
 
-def run(main: Callable[[], None]) -> None:
-    """Run a command; what is wrong with its input is one sentence, and exit status 2."""
-    warnings.showwarning = lambda message, *_: print(f'warning: {message}', file=sys.stderr)
+def make_parser(command: ModuleType) -> argparse.ArgumentParser:
+    """Return the parser of a command."""
+    parser = argparse.ArgumentParser(description=command.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command.add_arguments(parser)
+    return parser
+
+
+def run(command: ModuleType, arguments: Sequence[str] | None = None) -> None:
+    """Run a command; what is wrong with its input is one sentence, and exit status 2.
+
+    Args:
+        command: A module of this folder.
+        arguments: Defaults to None: those of the command line.
+    """
+    parser = make_parser(command)
+    args = parser.parse_args(arguments)
+    bad_input = getattr(command, 'BAD_INPUT', BAD_INPUT)
+    if bad_input:
+        warnings.showwarning = lambda message, *_: print(f'warning: {message}', file=sys.stderr)
     try:
-        main()
-    except (ValueError, OSError) as error:
+        command.main(args)
+    except UsageError as error:
+        parser.error(str(error))
+    except BrokenPipeError:  # the reader of the output, such as head, has enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except bad_input as error:
         print(f'error: {error}', file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Make a warm start for a tied backbone from the checkpoint of an ordinary ResNet, ResNeXt or SE network.
 
 The names are those of torchvision, timm, mmdet or mmpretrain. Weights whose shapes fit are projected onto the tied
@@ -7,40 +6,25 @@ fits: TiedResNet-50 takes ResNeXt-50-32x4d and Wide ResNet-50-2, TiedResNeXt-101
 """
 
 import argparse
-import logging
 from pathlib import Path
 
 import torch
-from command import run
-from mmengine.logging import MMLogger
-from mmengine.registry import MODELS, init_default_scope
-from torch import nn
 
-from mmtied import __version__
-from mmtied.models import VARIANTS, split_checkpoint, warm_start
-from mmtied.utils.checkpoints import read_checkpoint
-from mmtied.utils.files import written_aside
-from mmtied.zoo import read_config
+from .. import __version__
+from ..models import VARIANTS, split_checkpoint, warm_start
+from ..utils.checkpoints import read_checkpoint
+from ..utils.files import written_aside
+from ..utils.logs import log_warnings_only
+from ..zoo import build_backbone
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'config', help=f'config whose backbone is filled, by path or name, or one of {", ".join(VARIANTS)}'
     )
     parser.add_argument('source', type=Path, help='checkpoint of the ordinary network')
     parser.add_argument('out', type=Path, help='checkpoint to write')
     parser.add_argument('--list', action='store_true', help='print where each tensor came from')
-    return parser.parse_args()
-
-
-def backbone_cfg(config: str) -> dict:
-    """Return the backbone of a config or of a named network, without the weights that its config loads."""
-    loaded = read_config(config)
-    if 'backbone' not in loaded.get('model', {}):
-        raise ValueError(f'{config}: has no model.backbone')
-    init_default_scope(loaded.get('default_scope') or 'mmdet')
-    return {name: value for name, value in loaded.model.backbone.items() if name != 'init_cfg'}
 
 
 def load(path: Path) -> tuple[dict, dict]:
@@ -52,22 +36,11 @@ def load(path: Path) -> tuple[dict, dict]:
         raise ValueError(f'{path}: not a checkpoint: {error}') from error
 
 
-def build(config: str) -> nn.Module:
-    """Return the backbone of a config file or of a named network."""
-    cfg = backbone_cfg(config)
-    try:
-        return MODELS.build(cfg)
-    except (KeyError, TypeError, ValueError, AssertionError) as error:
-        raise ValueError(f'{config}: its backbone cannot be built: {error}') from error
-
-
-def main() -> None:
-    args = parse_args()
-    # Initialising writes a line for every tensor, which belongs into a training log.
-    MMLogger.get_instance('convert_weights', log_level=logging.WARNING)
+def main(args: argparse.Namespace) -> None:
+    log_warnings_only('convert_weights')
     if args.out.resolve() == args.source.resolve():
         raise ValueError(f'{args.out}: is the source, which is not overwritten')
-    backbone = build(args.config)
+    backbone = build_backbone(args.config)
     source, others = load(args.source)
     result = warm_start(backbone, source)
     state = {f'backbone.{name}': value for name, value in backbone.state_dict().items()} | others
@@ -83,7 +56,3 @@ def main() -> None:
     print(f'carried over: {", ".join(others) or "nothing else"}')
     print(f'wrote {args.out}; a config loads it by')
     print(f"    init_cfg=dict(type='Pretrained', checkpoint='{args.out}', prefix='backbone.')")
-
-
-if __name__ == '__main__':
-    run(main)

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Compare the filters of networks, each with each: by what they respond to in images, and by their weights.
 
 A network is a config file, the name of one of ours, mmpretrain::resnet/resnet50_8xb32_in1k.py, tiedresnet50-s,
@@ -7,22 +6,20 @@ their guided back-propagation patterns, averaged over the images, and of their w
 """
 
 import argparse
-import logging
 from pathlib import Path
 
 import torch
-from command import at_least, new_folder, run
-from mmengine.logging import MMLogger
 
-from mmtied.analysis.images import image_files, read_pixels
-from mmtied.analysis.network.arguments import add_networks, load_networks
-from mmtied.analysis.network.layers import choose_layers
-from mmtied.analysis.similarity.measure import filter_similarity
-from mmtied.analysis.similarity.output import as_text, save_similarity
+from ..analysis.images import image_files, read_pixels
+from ..analysis.network.arguments import add_networks, load_networks
+from ..analysis.network.layers import choose_layers
+from ..analysis.similarity.measure import filter_similarity
+from ..analysis.similarity.output import as_text, save_similarity
+from ..utils.logs import log_warnings_only
+from .command import at_least, new_folder
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_networks(parser)
     parser.add_argument('--image-dir', type=Path, help='folder of images; without it only weights are compared')
     parser.add_argument(
@@ -40,12 +37,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--batch-size', type=at_least(1), default=8, help='images of a pass (default: 8)')
     parser.add_argument('--seed', type=int, default=0, help='of all that is drawn (default: 0)')
     parser.add_argument('--out-dir', type=new_folder, required=True, help='folder for the pictures, csv and json')
-    return parser.parse_args()
 
 
-def main() -> None:
-    args = parse_args()
-    MMLogger.get_instance('filter_similarity', log_level=logging.WARNING)
+def main(args: argparse.Namespace) -> None:
+    log_warnings_only('filter_similarity')
     torch.manual_seed(args.seed)
     networks = load_networks(args)
     layers = [choose_layers(network, args.layers) for network in networks]
@@ -53,14 +48,18 @@ def main() -> None:
     if args.image_dir is not None:
         pixels = read_pixels(image_files(args.image_dir, args.images, args.seed), args.size, quiet=False)
     results = [
-        filter_similarity(network, names, pixels, args.filters, args.batch_size, args.seed, quiet=False)
+        filter_similarity(
+            network,
+            names,
+            pixels,
+            filters=args.filters,
+            batch_size=args.batch_size,
+            seed=args.seed,
+            quiet=False,
+        )
         for network, names in zip(networks, layers)
     ]
     print(as_text(results))
     images = 0 if pixels is None else len(pixels)
     settings = dict(images=images, size=args.size, filters=args.filters, seed=args.seed)
     print('wrote', *save_similarity(results, settings, args.out_dir))
-
-
-if __name__ == '__main__':
-    run(main)

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Make a data set of occluded scenes in COCO's format: folder/{train,val}/*.jpg, folder/instances_{train,val}.json."""
 
 import argparse
@@ -8,11 +7,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mmtied.datasets import write_scenes
+from ..datasets import write_scenes
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('folder', type=Path, help='folder of the data set')
     parser.add_argument('--train', type=int, default=400, help='number of training scenes (default: %(default)s)')
     parser.add_argument('--val', type=int, default=200, help='number of validation scenes (default: %(default)s)')
@@ -23,11 +21,9 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='give the objects of the two sets textures of other angles and periods (default: the same ranges)',
     )
-    return parser.parse_args()
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
     halves = ('even', 'odd') if args.disjoint_textures else ('all', 'all')
     for split, images, textures in zip(('train', 'val'), (args.train, args.val), halves):
         path = args.folder / f'instances_{split}.json'
@@ -36,8 +32,7 @@ def main() -> None:
             print(f'{path} holds these {images} scenes already')
             continue
         progress = partial(tqdm, desc=f'{split} scenes', unit='')
-        print(f'wrote {write_scenes(args.folder, split, images, args.size, args.seed, progress, textures)}')
-
-
-if __name__ == '__main__':
-    main()
+        path = write_scenes(
+            args.folder, split, images, size=args.size, seed=args.seed, progress=progress, textures=textures
+        )
+        print(f'wrote {path}')

@@ -1,21 +1,19 @@
-#!/usr/bin/env python3
 """Evaluate any detector's COCO results by the occlusion of the images: AP and AP75 per occlusion bin.
 
 Given the results of two detectors, also what the second gains over the first in each bin.
 """
 
 import argparse
-import os
-import sys
 from pathlib import Path
+from typing import Any
 
-from command import new_folder
+from ..evaluation import InputError, OcclusionBins, OcclusionSettings, compare_occlusion, evaluate_occlusion
+from .command import UsageError, new_folder
 
-from mmtied.evaluation import InputError, OcclusionBins, OcclusionSettings, compare_occlusion, evaluate_occlusion
+BAD_INPUT = (InputError,)  # Any other error is the evaluation's own, and shown whole.
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     default = OcclusionSettings()
     parser.add_argument('ground_truth', help='COCO ground truth, json')
     parser.add_argument(
@@ -84,34 +82,40 @@ def parse_args() -> argparse.Namespace:
     output.add_argument('--image-dir', type=Path, help="folder of the images, for the report's and gallery.png's")
     output.add_argument('--quiet', action='store_true', help='no progress bars')
 
-    args = parser.parse_args()
+
+def checked(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of the evaluation, once all arguments go together.
+
+    Raises:
+        UsageError: If two do not, or one is out of its range.
+    """
     args.files += args.results
     if len(args.files) not in (1, 2):
-        parser.error(f'results: give the file of one detector or of two, found {len(args.files)}')
+        raise UsageError(f'results: give the file of one detector or of two, found {len(args.files)}')
     if args.names and len(args.names) != len(args.files):
-        parser.error(f'--names: {len(args.names)} names for {len(args.files)} files of results')
+        raise UsageError(f'--names: {len(args.names)} names for {len(args.files)} files of results')
     if args.image_dir and not args.out_dir:
-        parser.error('--image-dir: pictures need an --out-dir')
+        raise UsageError('--image-dir: pictures need an --out-dir')
     if args.image_dir and not args.image_dir.is_dir():
-        parser.error(f'--image-dir: {args.image_dir} is no folder')
+        raise UsageError(f'--image-dir: {args.image_dir} is no folder')
     if args.names and len(set(args.names)) < len(args.names):
-        parser.error(f'--names: {args.names[0]} is given twice')
+        raise UsageError(f'--names: {args.names[0]} is given twice')
     names = ('definition', 'region', 'same_class', 'per_instance', 'engine', 'per_class', 'bootstrap')
-    args.options = {name: getattr(args, name) for name in (*names, 'random_subsets', 'seed', 'score_thr')}
+    options = {name: getattr(args, name) for name in (*names, 'random_subsets', 'seed', 'score_thr')}
     try:
         if args.centres:
-            args.bins = OcclusionBins.nearest(args.centres, args.cumulative)
+            options['bins'] = OcclusionBins.nearest(args.centres, args.cumulative)
         else:
-            args.bins = OcclusionBins(tuple(args.edges or OcclusionBins.edges), not args.no_zero_bin, args.cumulative)
-        OcclusionSettings(iou_type=args.iou_type, bins=args.bins, **args.options)
+            edges = tuple(args.edges or OcclusionBins.edges)
+            options['bins'] = OcclusionBins(edges, not args.no_zero_bin, args.cumulative)
+        OcclusionSettings(iou_type=args.iou_type, **options)
     except ValueError as error:
-        parser.error(str(error))
-    return args
+        raise UsageError(str(error)) from error
+    return options | {'iou_type': args.iou_type, 'quiet': args.quiet}
 
 
-def main() -> None:
-    args = parse_args()
-    options = {'iou_type': args.iou_type, 'bins': args.bins, 'quiet': args.quiet, **args.options}
+def main(args: argparse.Namespace) -> None:
+    options = checked(args)
     if len(args.files) == 1:
         result = evaluate_occlusion(args.ground_truth, *args.files, name=args.names and args.names[0], **options)
     else:
@@ -119,7 +123,7 @@ def main() -> None:
     print(result)
     if args.out_dir:
         # The libraries of plots take a second to import.
-        from mmtied.evaluation.report.folder import save_all
+        from ..evaluation.report.folder import save_all
 
         try:
             files = save_all(result, args.out_dir, args.image_dir)
@@ -128,14 +132,3 @@ def main() -> None:
                 print('wrote', *save_all(result, args.out_dir))
             raise
         print('wrote', *files)
-
-
-if __name__ == '__main__':
-    try:
-        main()
-    except InputError as error:
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(2)
-    except BrokenPipeError:  # the reader of the output, such as head, has enough of it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Draw the detections of one model or two on the most occluded images of a set, beside the ground truth.
 
 The captions count redundant partial detections: those that hit only a part (IoU from .1 to .5) of an instance that
@@ -8,14 +7,12 @@ another detection finds (IoU of .5 or more).
 import argparse
 from pathlib import Path
 
-from command import at_least, run
+from ..evaluation import compare_occlusion, evaluate_occlusion
+from ..evaluation.report.samples import choose_samples, save_samples
+from .command import UsageError, at_least
 
-from mmtied.evaluation import compare_occlusion, evaluate_occlusion
-from mmtied.evaluation.report.samples import choose_samples, save_samples
 
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('ground_truth', help='COCO ground truth, json')
     parser.add_argument(
         'results', nargs='+', help="COCO results of one model or two: json, or a pickle of mmdet's test.py --out"
@@ -32,18 +29,15 @@ def parse_args() -> argparse.Namespace:
         default='covered',
         help='of the occlusion ratio (default: covered); docs/occlusion.md has the formulas',
     )
-    args = parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
     if len(args.results) > 2:
-        parser.error(f'results: give the file of one model or of two, found {len(args.results)}')
+        raise UsageError(f'results: give the file of one model or of two, found {len(args.results)}')
     if args.names and len(args.names) != len(args.results):
-        parser.error(f'--names: {len(args.names)} names for {len(args.results)} files of results')
+        raise UsageError(f'--names: {len(args.names)} names for {len(args.results)} files of results')
     if args.out.suffix not in ('.png', '.pdf'):
-        parser.error(f'--out: {args.out} must end in .png or .pdf')
-    return args
-
-
-def main() -> None:
-    args = parse_args()
+        raise UsageError(f'--out: {args.out} must end in .png or .pdf')
     options = dict(iou_type=args.iou_type, score_thr=args.score_thr, definition=args.definition)
     if len(args.results) == 1:
         result = evaluate_occlusion(args.ground_truth, *args.results, name=args.names and args.names[0], **options)
@@ -52,7 +46,3 @@ def main() -> None:
     samples = choose_samples(result, args.images)
     print(samples)
     print('wrote', save_samples(samples, args.image_dir, args.out))
-
-
-if __name__ == '__main__':
-    run(main)

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Run the study of docs/study.md, or go on with it, and rebuild its tables and figures from what has been run.
 
 Every run that has a json in the results folder is skipped; what was interrupted starts anew. Ctrl-C ends it, and the
@@ -10,15 +9,13 @@ import signal
 import sys
 from pathlib import Path
 
-from command import at_least, run
+from ..study.plan import ARMS, QUESTIONS, Schedule, runs
+from ..study.report import save_report
+from ..study.runner import Folders, run_all
+from .command import at_least
 
-from mmtied.study.plan import ARMS, QUESTIONS, Schedule, runs
-from mmtied.study.report import save_report
-from mmtied.study.runner import Folders, run_all
 
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--results',
         type=Path,
@@ -38,11 +35,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--arms', nargs='+', choices=ARMS, metavar='ARM', help='only these (default: all, in order)')
     parser.add_argument('--runs', type=at_least(0), help='at most so many (default: all); 0 only rebuilds the report')
     parser.add_argument('--tiny', action='store_true', help='a few steps on a few scenes: a test of the machinery')
-    return parser.parse_args()
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     schedule = Schedule.tiny() if args.tiny else Schedule()
     folders = Folders(args.results.resolve(), args.work_dir.resolve(), args.nuclei and args.nuclei.resolve())
@@ -55,7 +50,3 @@ def main() -> None:
         print(f'wrote {path}')
     if problems:
         raise ValueError('; '.join(problems))
-
-
-if __name__ == '__main__':
-    run(main)

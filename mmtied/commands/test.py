@@ -1,7 +1,7 @@
-#!/usr/bin/env python3
 """Test a detector or classifier: mmdet's `tools/test.py`, with the same arguments."""
 
-from command_line import config_parser, load_config
+import argparse
+
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
 from mmengine.model import is_model_wrapper
@@ -9,7 +9,11 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import CheckpointLoader, Runner
 from torch import nn
 
-from mmtied.utils.checkpoints import checkpoint_tensors, matching
+from ..utils.checkpoints import checkpoint_tensors, matching
+from .command import UsageError
+from .command_line import add_config_arguments, load_config
+
+BAD_INPUT = ()  # What a test dies of is shown whole.
 
 
 def refuse_other_networks(model: nn.Module, checkpoint: str) -> None:
@@ -26,16 +30,18 @@ def refuse_other_networks(model: nn.Module, checkpoint: str) -> None:
         )
 
 
-def main() -> None:
-    parser = config_parser(__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config_arguments(parser)
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--out', help='pickle file for the predictions')
     parser.add_argument('--show', action='store_true', help='show the predictions in a window')
     parser.add_argument('--show-dir', help='folder in WORK_DIR/TIMESTAMP for images with the predictions drawn')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds between shown images (default: 2)')
-    args = parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
     if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
-        parser.error(f'--out={args.out} must end in .pkl or .pickle')
+        raise UsageError(f'--out={args.out} must end in .pkl or .pickle')
     config = load_config(args)
     config.load_from = args.checkpoint
     if config.get('default_scope') == 'mmpretrain':
@@ -50,7 +56,3 @@ def main() -> None:
     if args.out is not None:
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
     runner.test()
-
-
-if __name__ == '__main__':
-    main()

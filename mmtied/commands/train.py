@@ -1,15 +1,18 @@
-#!/usr/bin/env python3
 """Train a detector or classifier: mmdet's `tools/train.py`, with the same arguments."""
 
+import argparse
 from pathlib import Path
 
 import torch
-from command_line import config_parser, load_config
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-import mmtied.models  # noqa: F401
+from .. import models  # noqa: F401
+from .command import UsageError
+from .command_line import add_config_arguments, load_config
+
+BAD_INPUT = ()  # What a training dies of is shown whole.
 
 
 def start_from(config: Config, checkpoint: str | None) -> None:
@@ -35,8 +38,8 @@ def is_warm_start(checkpoint: str) -> bool:
     return 'tensors' in torch.load(checkpoint, map_location='cpu', weights_only=True).get('meta', {})
 
 
-def main() -> None:
-    parser = config_parser(__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config_arguments(parser)
     parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
     parser.add_argument(
@@ -50,23 +53,21 @@ def main() -> None:
         help="checkpoint of a classifier with the config's backbone, to start from as mmdet's recipes do: stem and "
         'first stage frozen, batch norms kept as they are; without it, the configs train from scratch',
     )
-    args = parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
     config = load_config(args, lambda config: start_from(config, args.backbone_checkpoint))
     if args.amp:
         if not torch.cuda.is_available():
-            parser.error('--amp: mmengine trains with mixed precision on a GPU only, and there is none')
+            raise UsageError('--amp: mmengine trains with mixed precision on a GPU only, and there is none')
         config.optim_wrapper.type = 'AmpOptimWrapper'
         config.optim_wrapper.loss_scale = 'dynamic'
     if args.auto_scale_lr:
         if 'base_batch_size' not in config.get('auto_scale_lr', {}):
-            parser.error('--auto-scale-lr: the config has no auto_scale_lr.base_batch_size')
+            raise UsageError('--auto-scale-lr: the config has no auto_scale_lr.base_batch_size')
         config.auto_scale_lr.enable = True
     if args.resume is not None:
         config.resume = True
         config.load_from = None if args.resume == 'auto' else args.resume
     runner = RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
     runner.train()
-
-
-if __name__ == '__main__':
-    main()

@@ -45,8 +45,12 @@ class Accumulator:
         self.classes = len(truth.categories)
         self.names = [category['name'] for category in truth.categories]
         self._lay_out(
-            *(truth.image[instances], truth.category[instances], found.image[order], found.category[order]),
-            *(matched[:, order], counted[:, order]),
+            truth_image=truth.image[instances],
+            truth_class=truth.category[instances],
+            image=found.image[order],
+            category=found.category[order],
+            matched=matched[:, order],
+            counted=counted[:, order],
         )
 
     def _lay_out(
@@ -85,8 +89,12 @@ class Accumulator:
         part.images, part.classes, part.names = self.images, self.classes, self.names
         rows, kept = images[self.truth_image], np.flatnonzero(images[self.image])
         part._lay_out(
-            *(self.truth_image[rows], self.truth_class[rows], self.image[kept], self.category[kept]),
-            *(self.matched[:, kept], self.counted[:, kept]),
+            truth_image=self.truth_image[rows],
+            truth_class=self.truth_class[rows],
+            image=self.image[kept],
+            category=self.category[kept],
+            matched=self.matched[:, kept],
+            counted=self.counted[:, kept],
         )
         return part
 

@@ -175,7 +175,9 @@ def hotcoco_evaluation(
     gt = hotcoco.COCO.from_arrays(
         _numbered(truth.images),
         _numbered(truth.categories),
-        *(truth.image + 1, truth.category + 1, truth.bbox),
+        truth.image + 1,
+        truth.category + 1,
+        truth.bbox,
         area=_areas(truth, ignored),
         iscrowd=truth.iscrowd.astype(np.int64),
         segmentation=truth.segmentation if masks else None,

@@ -182,8 +182,16 @@ def tied_layer(layer: nn.Conv2d | nn.Linear, blocks: int) -> TiedConv2d | TiedLi
     else:
         groups = layer.groups
         tied = TiedConv2d(
-            *(layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding, layer.dilation),
-            *(groups, bias, layer.padding_mode, 'meta'),
+            layer.in_channels,
+            layer.out_channels,
+            layer.kernel_size,
+            stride=layer.stride,
+            padding=layer.padding,
+            dilation=layer.dilation,
+            groups=groups,
+            bias=bias,
+            padding_mode=layer.padding_mode,
+            device='meta',
             blocks=blocks,
         )
     weight = project(layer.weight.detach(), blocks, groups)

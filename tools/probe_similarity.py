@@ -1,0 +1,13 @@
+#!/usr/bin/env python3
+"""Start ``mmtied.commands.probe_similarity``."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, whether it is installed or not
+
+from mmtied.commands import probe_similarity
+from mmtied.commands.command import run
+
+if __name__ == '__main__':
+    run(probe_similarity)
