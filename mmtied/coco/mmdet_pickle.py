@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..utils.errors import InputError
+from .coco_json import check_results
 from .data import Detections, GroundTruth
-from .read import check_results
 
 # What tensors and numbers are made of; a pickle may name any function, and the rest is refused.
 ALLOWED = {

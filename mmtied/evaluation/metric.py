@@ -13,9 +13,9 @@ from mmdet.evaluation import CocoMetric
 from mmengine.logging import MMLogger
 from mmengine.registry import METRICS
 
-from ..coco.read import check_ground_truth
+from ..coco.coco_json import check_ground_truth
 from .bins import OcclusionBins
-from .evaluate import evaluate_occlusion
+from .occlusion import evaluate_occlusion
 from .scores import BinScores
 from .settings import IOU_TYPES, OcclusionSettings
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..coco.data import Detections, GroundTruth
-from .resample import FEWEST
+from .resampling import FEWEST
 from .scores import BinScores, Difference
 from .settings import OcclusionSettings
 from .table import Table, class_table, difference_table, error_table, score_table

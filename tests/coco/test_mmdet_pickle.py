@@ -10,8 +10,8 @@ import torch
 from mmdet.evaluation import CocoMetric, DumpDetResults
 from mmengine.structures import InstanceData
 
+from mmtied.coco.coco_json import check_ground_truth
 from mmtied.coco.mmdet_pickle import read_pickle
-from mmtied.coco.read import check_ground_truth
 from mmtied.evaluation import InputError, evaluate_occlusion
 
 # The categories are not in the order of their ids: a label is a place in the file.

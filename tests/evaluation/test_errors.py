@@ -5,7 +5,7 @@ import pytest
 from made_up import made_up, polygon
 from pycocotools import mask as rle
 
-from mmtied.coco.read import check_ground_truth, check_results
+from mmtied.coco.coco_json import check_ground_truth, check_results
 from mmtied.evaluation.errors import count_errors, image_f1
 from mmtied.evaluation.scores import Errors
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as rle
 from scipy.stats import spearmanr
 
-from mmtied.coco.read import check_ground_truth, read_json
+from mmtied.coco.coco_json import check_ground_truth, read_json
 from mmtied.evaluation import OcclusionBins, image_ratios, instance_occlusion, instance_ratios, occlusion_ratio
 
 SIZE = 30

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from made_up import made_up
 
-from mmtied.coco.read import read_json
+from mmtied.coco.coco_json import read_json
 from mmtied.datasets import write_scenes
 from mmtied.evaluation import InputError, compare_occlusion, evaluate_occlusion
 from mmtied.evaluation.report.samples import REDUNDANT, choose_samples, save_samples

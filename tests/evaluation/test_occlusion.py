@@ -12,7 +12,7 @@ from pycocotools import mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mmtied.coco.read import check_ground_truth, read_json
+from mmtied.coco.coco_json import check_ground_truth, read_json
 from mmtied.evaluation import InputError, OcclusionBins, compare_occlusion, evaluate_occlusion, instance_ratios
 from mmtied.evaluation.engine import ENGINES
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..coco.data import Detections, GroundTruth
 from .engine import IOU_THRESHOLDS
-from .scores import SCORES, ClassScores
+from .scores import ClassScores, Scores
 
 RECALLS = np.linspace(0, 1, 101)
 
@@ -98,8 +98,8 @@ class Accumulator:
         )
         return part
 
-    def scores(self, weights: np.ndarray) -> np.ndarray:
-        """Return AP, AP50, AP75 and AR of the images, each counted as often as its weight says, (4,).
+    def scores(self, weights: np.ndarray) -> Scores:
+        """Return the scores of the images, each counted as often as its weight says.
 
         Args:
             weights: How often each image counts, (images,) int.
@@ -110,9 +110,9 @@ class Accumulator:
         precision, recall, instances = self._curves(weights)
         present = instances > 0
         if not present.any():
-            return np.full(len(SCORES), np.nan)
+            return Scores(*[float('nan')] * 4)
         precision = precision[:, present].mean(1)
-        return np.array([precision.mean(), precision[0], precision[5], recall[:, present].mean()])
+        return Scores(precision.mean(), precision[0], AP75=precision[5], AR=recall[:, present].mean())
 
     def class_scores(self, weights: np.ndarray) -> dict[str, ClassScores]:
         """Return the scores of each class that has an instance in the weighted images."""
