@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +18,10 @@ from .ratio import image_ratios, instance_ratios
 from .resampling import FEWEST, bootstrap, interval, middle, random_subsets
 from .result import OcclusionComparison, OcclusionResult
 from .scores import SCORES, BinScores, ClassScores, Difference, Errors, Scores
-from .settings import OcclusionSettings
+from .settings import OcclusionOptions, OcclusionSettings
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 def evaluate_occlusion(
@@ -30,7 +33,7 @@ def evaluate_occlusion(
     name: str | None = None,
     strict: bool = True,
     quiet: bool = True,
-    **options: Any,
+    **options: Unpack[OcclusionOptions],
 ) -> OcclusionResult:
     """Evaluate detections on all images and on the images of every occlusion bin.
 
@@ -70,7 +73,7 @@ def compare_occlusion(
     names: Sequence[str] | None = None,
     strict: bool = True,
     quiet: bool = True,
-    **options: Any,
+    **options: Unpack[OcclusionOptions],
 ) -> OcclusionComparison:
     """Evaluate two detectors on the same bins: what one gains over the other in each, free of the bin's own bias.
 

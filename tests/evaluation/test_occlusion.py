@@ -438,7 +438,7 @@ def test_bad_arguments(argument):
     [
         (dict(definition='hybrid', region='bbox'), 'region=.* for hybrid, which uses boxes and masks'),
         (dict(per_instance=True, definition='union'), 'for single instances'),
-        (dict(per_instance=True, random_subsets=5), 'random_subsets draws images, but per_instance bins instances'),
+        (dict(per_instance=True, random_subsets=5), 'random_subsets are of images, but per_instance bins instances'),
     ],
 )
 def test_arguments_that_do_not_go_together(arguments, sentence):

@@ -132,7 +132,7 @@ def test_bad_masks(files, tmp_path):
     [
         (['--edges', 0, 0.5], 'edges=(0.0, 0.5) must ascend from 0 to 1'),
         (['--centres', 0.5], 'centres=[0.5] must be two or more'),
-        (['--definition', 'hybrid', '--region', 'bbox'], "region='bbox' must be one of (None,) for hybrid"),
+        (['--definition', 'hybrid', '--region', 'bbox'], "region='bbox' must be left out for hybrid"),
         (['--bootstrap', -1], 'bootstrap=-1 must be 0 or more'),
         (['--names', 'a', 'b'], '--names: 2 names for 1 files'),
         (['--image-dir', '.'], '--image-dir: pictures need an --out-dir'),
