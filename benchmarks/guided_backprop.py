@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from mmtied.analysis.machine import describe_machine
-from mmtied.analysis.network.load import load_network
+from mmtied.analysis.network.loader import load_network
 from mmtied.analysis.similarity.guided_backprop import guided_patterns
 
 LAYERS = ('layer1.2.conv2', 'layer3.5.conv2', 'layer4.2.conv3')

@@ -13,7 +13,7 @@ import torch
 from ..analysis.images import image_files, read_pixels
 from ..analysis.network.arguments import add_networks, load_networks
 from ..analysis.network.layers import choose_layers
-from ..analysis.similarity.measure import filter_similarity
+from ..analysis.similarity.measurement import filter_similarity
 from ..analysis.similarity.output import as_text, save_similarity
 from ..utils.logs import log_warnings_only
 from .command import at_least, new_folder

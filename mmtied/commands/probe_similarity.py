@@ -9,7 +9,7 @@ import argparse
 import torch
 
 from ..analysis.network.layers import choose_layers
-from ..analysis.similarity.measure import filter_similarity
+from ..analysis.similarity.measurement import filter_similarity
 from ..analysis.similarity.output import as_text, save_similarity
 from ..analysis.similarity.probe import NETWORKS, SIZE, accuracy, make_network, read_digits, train
 from ..utils.logs import log_warnings_only

@@ -21,7 +21,7 @@ from torchvision.transforms.v2 import functional as F
 
 from ...utils.names import similar_names
 from ..images import crop
-from ..network.load import Network
+from ..network.loader import Network
 from .layer import run_and_find
 
 try:

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 import torch
 from torch import nn
 
-from .load import Network
+from .loader import Network
 
 SPREAD = 8  # layers
 

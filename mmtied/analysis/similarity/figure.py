@@ -14,7 +14,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ...utils.figures import plain
-from .measure import BINS, KINDS, FilterSimilarity, LayerSimilarity
+from .measurement import BINS, KINDS, FilterSimilarity, LayerSimilarity
 
 COLOURS = ('#1f6fb4', '#d1495b', *colormaps['Dark2'].colors)
 IN_ROW = 8  # matrices

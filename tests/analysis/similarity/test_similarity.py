@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from mmtied.analysis.network.load import Network
+from mmtied.analysis.network.loader import Network
 from mmtied.analysis.similarity.figure import draw_histograms, draw_layers, draw_matrices
-from mmtied.analysis.similarity.measure import (
+from mmtied.analysis.similarity.measurement import (
     BINS,
     FilterSimilarity,
     LayerSimilarity,

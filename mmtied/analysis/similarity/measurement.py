@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from ...utils.json_content import without_nan
 from ..network.layers import convolutions, depth
-from ..network.load import Network
+from ..network.loader import Network
 from .guided_backprop import guided_patterns, map_widths
 
 KINDS = ('patterns', 'weights')
@@ -108,7 +108,7 @@ def filter_similarity(
     """Compare filters of chosen layers, each with each.
 
     Args:
-        network: Of :func:`~mmtied.analysis.network.load.load_network`.
+        network: Of :func:`~mmtied.analysis.network.loader.load_network`.
         layers: Names in its backbone: convolutions, or other modules that return maps; these have no weights.
         pixels: Images (N, 3, H, H) in RGB from 0 to 255. Defaults to None: only weights are compared.
         filters: How many of a layer's filters are drawn at random. They bound time and memory: a pass backward for each

@@ -11,8 +11,8 @@ from torch import nn
 
 from ..layers import TiedSE
 from ..utils.complexity import Run
+from .policy import LeftLayer, TieReport, replace
 from .projection import project, project_bias
-from .tie_model import LeftLayer, TieReport, replace
 
 
 def tie_se(model: nn.Module, blocks: int, run: Run | None = None) -> TieReport:
