@@ -59,7 +59,7 @@ def main() -> None:
     table.writerow(['layer', 'ms_per_filter_and_image', 'library_ratio', 'floor_ratio'])
     images = torch.randn(args.batch, 3, 224, 224)
     for layer in tqdm(LAYERS, file=sys.stderr):
-        table.writerow([layer, *measure(layer, images, args.filters, args.repeats)])
+        table.writerow([layer, *measure(layer, images, filters=args.filters, repeats=args.repeats)])
 
 
 def measure(layer: str, images: Tensor, filters: int, repeats: int) -> tuple[str, ...]:

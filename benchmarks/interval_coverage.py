@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How often 95% intervals of AP from an image bootstrap hold the expected AP of a set of that size.
 
-Sets of images are drawn from a large one; the expected AP is the mean of theirs. Beside the intervals that the
+Sets of images are sampled from a large one; the expected AP is the mean of theirs. Beside the intervals that the
 package reports (the middle 95% of the samples, moved so that their mean is the estimate) stand the two of the
 textbook: the middle 95% as it is, and mirrored about the estimate.
 """
@@ -27,7 +27,7 @@ from mmtied.evaluation.scores import SCORES
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--folder', type=Path, default=Path('work_dirs/benchmark'), help='for the data')
-    parser.add_argument('--images', type=int, default=5000, help='to draw from (default: 5000)')
+    parser.add_argument('--images', type=int, default=5000, help='to sample from (default: 5000)')
     parser.add_argument('--ground-truth', type=Path, help='of your own')
     parser.add_argument('--sizes', type=int, nargs='+', default=[10, 20, 50, 200, 500, 1000])
     parser.add_argument('--sets', type=int, default=200, help='of each size (default: 200)')

@@ -73,8 +73,8 @@ def id_order(entry: dict) -> tuple:
     return isinstance(entry['id'], str), entry['id']
 
 
-def read_places(entries: list, key: str, where: str, known: list[dict]) -> np.ndarray:
-    """Return the place among the known, in the order of their ids, of what each entry refers to; -1 for none."""
+def read_indices(entries: list, key: str, where: str, known: list[dict]) -> np.ndarray:
+    """Return the index among the known, in the order of their ids, of what each entry refers to; -1 for none."""
     values = read_values(entries, key, where)
     if None in values:
         raise InputError(f"{where}[{values.index(None)}] has no '{key}'")
@@ -82,19 +82,19 @@ def read_places(entries: list, key: str, where: str, known: list[dict]) -> np.nd
     if set(map(type, values)) | set(map(type, ids)) == {int}:
         with contextlib.suppress(OverflowError):  # beyond 64 bits
             ids, wanted = (np.array(part, dtype=np.int64) for part in (ids, values))
-            places = np.searchsorted(ids, wanted).clip(max=len(ids) - 1)
-            return np.where(ids[places] == wanted, places, -1)
-    places = {entry['id']: i for i, entry in enumerate(known)}
+            indices = np.searchsorted(ids, wanted).clip(max=len(ids) - 1)
+            return np.where(ids[indices] == wanted, indices, -1)
+    indices = {entry['id']: i for i, entry in enumerate(known)}
     try:
-        return np.array([places.get(value, -1) for value in values], dtype=np.int64)
+        return np.array([indices.get(value, -1) for value in values], dtype=np.int64)
     except TypeError:
         i = next(i for i, value in enumerate(values) if not isinstance(value, Hashable))
         raise InputError(f"{where}[{i}]: '{key}' is {shown(values[i])}, it must be an id") from None
 
 
-def check_known(places: np.ndarray, rows: np.ndarray, entries: list, key: str, where: str, what: str) -> None:
-    """Check that every entry refers to something; `rows` are the places of the entries in the file."""
-    unknown = np.flatnonzero(places < 0)
+def check_known(indices: np.ndarray, rows: np.ndarray, entries: list, key: str, where: str, what: str) -> None:
+    """Check that every entry refers to something; `rows` are the indices of the entries in the file."""
+    unknown = np.flatnonzero(indices < 0)
     if unknown.size:
         i = rows[unknown[0]]
         value = read_values(entries[i : i + 1], key, where)[0]
@@ -150,7 +150,7 @@ def read_crowds(entries: list, where: str) -> np.ndarray:
     return crowds
 
 
-def read_segmentations(entries: list, where: str, images: Sequence[dict], places: np.ndarray) -> list:
+def read_segmentations(entries: list, where: str, images: Sequence[dict], indices: np.ndarray) -> list:
     """Return masks as they are in the file, checked so that the COCO libraries can decode them."""
     if entries and isinstance(entries[0], RawDetection):
         raw = (bytes(entry.segmentation) or b'null' for entry in entries)
@@ -158,9 +158,9 @@ def read_segmentations(entries: list, where: str, images: Sequence[dict], places
     else:
         segmentations = [entry.get('segmentation') for entry in entries]
     encoded = []
-    for i, (segmentation, place) in enumerate(zip(segmentations, places)):
+    for i, (segmentation, index) in enumerate(zip(segmentations, indices)):
         if isinstance(segmentation, dict):
-            wrong = _wrong_rle(segmentation, images[place])
+            wrong = _wrong_rle(segmentation, images[index])
             encoded.append(i)
         else:
             wrong = _wrong_polygons(segmentation)

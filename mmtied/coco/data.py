@@ -1,6 +1,6 @@
 """What is evaluated: ground truth and detections as checked columns.
 
-Images and categories are known by their place in the order of their ids.
+Images and categories are known by their index in the order of their ids.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ class GroundTruth:
 
     images: list[dict]  # id, file_name, width, height (the size only where masks are evaluated); in the order of ids
     categories: list[dict]  # id, name; in the order of ids
-    image: np.ndarray  # (n,) place in `images`
-    category: np.ndarray  # (n,) place in `categories`
+    image: np.ndarray  # (n,) index in `images`
+    category: np.ndarray  # (n,) index in `categories`
     bbox: np.ndarray  # (n, 4) x, y, width, height
     iscrowd: np.ndarray  # (n,) bool
     segmentation: list | None  # (n,) RLE or polygons; None where no mask is needed
-    labels: np.ndarray  # (categories,) place in `categories` of each category of the file: what mmdet calls its label
+    labels: np.ndarray  # (categories,) index in `categories` of each category of the file: what mmdet calls its label
     orphans: int  # annotations of images that the file does not list; left out, as the reference API does
 
 
@@ -29,8 +29,8 @@ class GroundTruth:
 class Detections:
     """Checked COCO results; rows of the arrays are detections."""
 
-    image: np.ndarray  # (n,) place in the images of the ground truth
-    category: np.ndarray  # (n,) place in its categories
+    image: np.ndarray  # (n,) index in the images of the ground truth
+    category: np.ndarray  # (n,) index in its categories
     score: np.ndarray  # (n,)
     bbox: np.ndarray | None  # (n, 4) x, y, width, height; None where masks are evaluated
     segmentation: list | None  # (n,) RLE or polygons; None where boxes are evaluated

@@ -45,7 +45,7 @@ def main(args: argparse.Namespace) -> None:
     if args.arms and 'calibration' in args.arms:
         wanted.insert(0, ('calibration', 100))
     missing = [one for one in wanted if not folders.result(*one).is_file()]
-    problems = run_all(missing[: args.runs], folders, schedule, args.workers)
+    problems = run_all(missing[: args.runs], folders, schedule, workers=args.workers)
     for path in save_report(folders.results, QUESTIONS):
         print(f'wrote {path}')
     if problems:

@@ -33,7 +33,7 @@ class Accumulator:
         ignored: np.ndarray | None = None,
     ) -> None:
         instances = ~truth.iscrowd if ignored is None else ~truth.iscrowd & ~ignored
-        # As the reference API breaks ties of score: by image, then by place in the file.
+        # As the reference API breaks ties of score: by image, then by index in the file.
         kept = np.flatnonzero(counted.any(0))
         order = kept[np.lexsort((found.image[kept], -found.score[kept], found.category[kept]))]
         # Behind the last match of a class, no detection changes a score.
@@ -64,21 +64,21 @@ class Accumulator:
     ) -> None:
         self.truth_image, self.truth_class = truth_image, truth_class
         self.image, self.category, self.matched, self.counted = image, category, matched, counted
-        threshold, place = np.nonzero(matched)
-        of_class = category[place]
+        threshold, index = np.nonzero(matched)
+        of_class = category[index]
         begin = np.searchsorted(category, of_class)
-        self.match_image = image[place].astype(np.int32)
+        self.match_image = image[index].astype(np.int32)
         self.match_class = of_class
         # Detections from `begin` to `end` are those of the class down to the match.
-        self.begin, self.end = begin, place + 1
+        self.begin, self.end = begin, index + 1
         # Of these, the ones that do not count at this threshold.
         skipped_threshold, skipped = np.nonzero(~counted)
         self.skipped_image = image[skipped]
         keys = skipped_threshold * (len(image) + 1) + skipped
-        self.skipped = [np.searchsorted(keys, threshold * (len(image) + 1) + to) for to in (begin, place + 1)]
+        self.skipped = [np.searchsorted(keys, threshold * (len(image) + 1) + to) for to in (begin, index + 1)]
         # A segment is one threshold's matches of one class.
         self.segment = threshold * self.classes + of_class
-        first = np.ones(len(place), dtype=bool)
+        first = np.ones(len(index), dtype=bool)
         first[1:] = self.segment[1:] != self.segment[:-1]
         self.first = np.flatnonzero(first)
         self.segment_rank = np.cumsum(first) - 1

@@ -170,7 +170,7 @@ ENGINES = {'hotcoco': HotcocoEngine, 'pycocotools': PycocotoolsEngine}
 def hotcoco_evaluation(
     truth: GroundTruth, found: Detections, iou_type: str, ignored: np.ndarray | None = None
 ) -> hotcoco.COCOeval:
-    """Return hotcoco's evaluation before it matches: image i is the one at place i - 1, likewise a category."""
+    """Return hotcoco's evaluation before it matches: image i is the one at index i - 1, likewise a category."""
     masks = iou_type == 'segm'
     gt = hotcoco.COCO.from_arrays(
         _numbered(truth.images),
@@ -199,7 +199,7 @@ def _counted(function: Callable, bar: tqdm) -> Callable:
 
 
 def _numbered(entries: Sequence[dict]) -> list[dict]:
-    """Known by their place, from 1: the engines differ in which ids they take."""
+    """Known by their index, from 1: the engines differ in which ids they take."""
     return [entry | {'id': i} for i, entry in enumerate(entries, start=1)]
 
 

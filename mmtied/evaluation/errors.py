@@ -1,4 +1,4 @@
-"""Why a detector fails: false positives, duplicates, poor localisation, and what only partial detections hit."""
+"""Why a detector fails: false positives, duplicates, poor localisation, and instances that are only hit in part."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def count_errors(
     Args:
         truth, found: As ``mmtied.coco`` has checked them.
         iou_type: 'bbox' or 'segm'.
-        parts: Places of images.
+        parts: Indices of images.
         score_thr: Detections of a lower score do not count.
         ignored: Annotations that do not count, (n,) bool: neither they nor what matches them. Defaults to none.
     """

@@ -120,8 +120,8 @@ def image_ratios(
         quiet: Whether to show no progress bar. Defaults to True.
     """
     ratios = np.full(len(truth.images), np.nan)
-    for place, _, *arguments in _instances(truth, definition, region=region, same_class=same_class, quiet=quiet):
-        ratios[place] = occlusion_ratio(*arguments)
+    for index, _, *arguments in _instances(truth, definition, region=region, same_class=same_class, quiet=quiet):
+        ratios[index] = occlusion_ratio(*arguments)
     return ratios
 
 
@@ -140,18 +140,18 @@ def instance_ratios(
 
 
 def _instances(truth: GroundTruth, definition: str, region: str, same_class: bool, quiet: bool) -> Iterator[tuple]:
-    """Yield an image's place, its rows of instances, and what :func:`occlusion_ratio` takes of them."""
+    """Yield an image's index, its rows of instances, and what :func:`occlusion_ratio` takes of them."""
     rows = np.flatnonzero(~truth.iscrowd)
     rows = rows[np.argsort(truth.image[rows], kind='stable')]
     if not len(rows):
         return
-    places, starts = np.unique(truth.image[rows], return_index=True)
+    indices, starts = np.unique(truth.image[rows], return_index=True)
     with_boxes, with_masks = region == 'bbox' or definition == 'hybrid', region == 'segm' or definition == 'hybrid'
-    parts = zip(places.tolist(), np.split(rows, starts[1:]))
-    for place, part in tqdm(parts, 'occlusion', len(places), disable=quiet, delay=1, leave=False, unit='image'):
-        masks = [to_rle(truth.segmentation[row], truth.images[place]) for row in part] if with_masks else None
+    parts = zip(indices.tolist(), np.split(rows, starts[1:]))
+    for index, part in tqdm(parts, 'occlusion', len(indices), disable=quiet, delay=1, leave=False, unit='image'):
+        masks = [to_rle(truth.segmentation[row], truth.images[index]) for row in part] if with_masks else None
         boxes = truth.bbox[part] if with_boxes else None
-        yield place, part, boxes, masks, definition, truth.category[part] if same_class else None
+        yield index, part, boxes, masks, definition, truth.category[part] if same_class else None
 
 
 def _groups(count: int, classes: Sequence | None) -> list:

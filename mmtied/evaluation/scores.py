@@ -51,11 +51,11 @@ class Errors:
     """The errors of a bin's detections from a score up, at IoU .5; kinds as in TIDE (Bolya et al., ECCV 2020).
 
     Attributes:
-        false_positives: Detections an image that match no instance, of all kinds. As the two below NaN where instances
-            are ignored: a false detection is of no instance.
+        false_positives: Detections per image that match no instance, of all kinds. NaN, as the next two are, where
+            instances are ignored: a false detection belongs to no instance.
         duplicates: Detections of an instance that a better one has matched already.
         localisation: Detections of the right class whose IoU with an instance is from .1 to .5.
-        missed: Instances that no detection matches, nor would after mending its class or its place.
+        missed: Instances that no detection matches, nor would if its class or its box were right.
         partial: Share of the instances that only partial detections of their class hit: the best IoU is from .1 to .5.
             NaN without instances.
     """

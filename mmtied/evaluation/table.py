@@ -46,7 +46,7 @@ def error_table(name: str, settings: OcclusionSettings, rows: Sequence[BinScores
         'occlusion': [row.label for row in rows],
         'FP/image': [number(e.false_positives, '.2f') if e else '-' for e in errors],
         'duplicates': [number(e.duplicates) if e else '-' for e in errors],
-        'poor place': [number(e.localisation) if e else '-' for e in errors],
+        'localisation': [number(e.localisation) if e else '-' for e in errors],
         'missed': [number(e.missed) if e else '-' for e in errors],
         'only partial': [percent(e.partial) if e else '-' for e in errors],
     }

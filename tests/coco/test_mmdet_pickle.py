@@ -14,7 +14,7 @@ from mmtied.coco.coco_json import check_ground_truth
 from mmtied.coco.mmdet_pickle import read_pickle
 from mmtied.evaluation import InputError, evaluate_occlusion
 
-# The categories are not in the order of their ids: a label is a place in the file.
+# The categories are not in the order of their ids: a label is a index in the file.
 TRUTH = {
     'images': [{'id': i, 'width': 64, 'height': 64, 'file_name': f'{i}.jpg'} for i in range(12)],
     'categories': [{'id': 7, 'name': 'b'}, {'id': 4, 'name': 'a'}],

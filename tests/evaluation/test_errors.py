@@ -73,7 +73,7 @@ def without_crowds(seed: int) -> tuple[dict, list]:
     for detection in found:
         detection['score'] = float(rng.random())
         if rng.random() < 0.3:
-            detection['bbox'][0] += 9  # poor places
+            detection['bbox'][0] += 9  # poor localisation
         if rng.random() < 0.2:
             detection['category_id'] = 3
     return truth, found

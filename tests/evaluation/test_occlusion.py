@@ -263,8 +263,8 @@ def test_masks_need_a_size_that_makes_sense(width):
 def by_area_ranges(truth: dict, found: list, engine_bins: np.ndarray, count: int) -> list[dict]:
     """AP of instances of each bin, the others ignored: the reference API's area ranges, over bins instead of areas."""
     truth = copy.deepcopy(truth)
-    for annotation, place in zip(truth['annotations'], engine_bins):
-        annotation['area'] = float(place)
+    for annotation, index in zip(truth['annotations'], engine_bins):
+        annotation['area'] = float(index)
     with contextlib.redirect_stdout(io.StringIO()):
         gt = COCO()
         gt.dataset = truth
@@ -273,8 +273,8 @@ def by_area_ranges(truth: dict, found: list, engine_bins: np.ndarray, count: int
         for annotation in dt.anns.values():
             annotation['area'] = np.nan  # a detection has no occlusion: it is outside no range
         evaluation = COCOeval(gt, dt, 'bbox')
-        evaluation.params.areaRng = [[place - 0.5, place + 0.5] for place in range(count)]
-        evaluation.params.areaRngLbl = [str(place) for place in range(count)]
+        evaluation.params.areaRng = [[index - 0.5, index + 0.5] for index in range(count)]
+        evaluation.params.areaRngLbl = [str(index) for index in range(count)]
         evaluation.evaluate()
         evaluation.accumulate()
     rows = []
@@ -292,13 +292,13 @@ def test_instances_equal_the_area_ranges_of_the_reference(engine):
     truth, found = made_up(images=80)
     result = evaluate_occlusion(truth, found, per_instance=True, engine=engine)
     checked = check_ground_truth(truth, '')
-    places = OcclusionBins().assign(instance_ratios(checked))
-    wanted = by_area_ranges(truth, found, places, len(result.bins))
+    indices = OcclusionBins().assign(instance_ratios(checked))
+    wanted = by_area_ranges(truth, found, indices, len(result.bins))
     for i, row in enumerate(result.bins):
         scores = {key: getattr(row, key) for key in SCORES}
         assert scores == pytest.approx(wanted[i], abs=1e-6, nan_ok=True), row.label
-        assert row.instances == (places == i).sum()
-        assert row.images == len(np.unique(checked.image[places == i]))
+        assert row.instances == (indices == i).sum()
+        assert row.images == len(np.unique(checked.image[indices == i]))
     ids = [image['id'] for image in truth['images']]
     assert pytest.approx(reference(truth, found, 'bbox', ids)['AP'], abs=1e-6) == result.all.AP
 

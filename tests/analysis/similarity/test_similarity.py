@@ -39,7 +39,7 @@ def tiny(name: str = 'tiny', bgr: bool = False) -> Network:
     return Network(name, 'classifier', model.eval(), model, MEAN, STD, bgr, random=None)
 
 
-def slow_pattern(network: Network, pixels: Tensor, places: int, channel: int) -> np.ndarray:
+def slow_pattern(network: Network, pixels: Tensor, index: int, channel: int) -> np.ndarray:
     """One image at a time, with every ReLU replaced by a function whose backward pass is the guided one."""
 
     class Guided(torch.autograd.Function):
@@ -60,7 +60,7 @@ def slow_pattern(network: Network, pixels: Tensor, places: int, channel: int) ->
         x = (image - np.array(MEAN)[:, None, None]) / np.array(STD)[:, None, None]
         x = torch.from_numpy(x).float()[None].requires_grad_()
         y = x
-        for module in list(network.model)[: places + 1]:
+        for module in list(network.model)[: index + 1]:
             y = Guided.apply(y) if isinstance(module, nn.ReLU) else module(y)
         y[:, channel][y[:, channel] > 0].sum().backward()
         total += x.grad[0].double().numpy()
