@@ -114,7 +114,9 @@ def check_ground_truth(data: Any, source: str, masks: bool = False) -> GroundTru
     kept = image >= 0
     if len(kept) and not kept.any():
         example = shown(data['annotations'][0]['image_id'])
-        raise InputError(f'{where}: no image_id is among the images, such as image_id={example} of {where}[0]')
+        raise InputError(
+            f'{where}: none of the image_ids is among the images, for instance image_id={example} of {where}[0]'
+        )
     check_known(
         category[kept],
         np.flatnonzero(kept),
@@ -157,7 +159,7 @@ def check_results(data: Any, source: str, ground_truth: GroundTruth, iou_type: s
             f'{source}: results are a json list of detections, found {kind_of(data)}; are the files swapped?'
         )
     if strict and not data:
-        raise InputError(f'{source}: holds no detection, so there is nothing to evaluate')
+        raise InputError(f'{source}: contains no detections, so there is nothing to evaluate')
     indices = {}
     for name, known in (('image', ground_truth.images), ('category', ground_truth.categories)):
         indices[name] = read_indices(data, f'{name}_id', where=source, known=known)

@@ -64,7 +64,9 @@ def check_ids(values: list, where: str) -> None:
         if not isinstance(value, (int, float, str)):
             raise InputError(f"{where}[{i}]: 'id' is {shown(value)}, it must be a whole number")
         if value != value or value in seen:
-            raise InputError(f'{where}: id {shown(value)} ' + ('is given twice' if value == value else 'is no number'))
+            raise InputError(
+                f'{where}: id {shown(value)} ' + ('is given twice' if value == value else 'is not a number')
+            )
         seen.add(value)
 
 
@@ -178,11 +180,11 @@ def _wrong_rle(segmentation: dict, image: dict) -> str:
     size = [image['height'], image['width']]
     found = segmentation.get('size')
     if not isinstance(found, (list, tuple)) or list(found) != size or set(map(type, found)) != {int}:
-        return f'is of size {found}, the image is of height and width {size}'
+        return f'has size {found}, but the image has height and width {size}'
     counts = segmentation.get('counts')
     if isinstance(counts, list):
         if not all(type(count) is int and count >= 0 for count in counts):
-            return 'has counts that are not all whole numbers from 0 up'
+            return 'has counts that are not all whole numbers of 0 or more'
     elif not isinstance(counts, (str, bytes)):
         return 'has no counts, a string or a list of numbers'
     return ''
@@ -197,7 +199,7 @@ def _wrong_polygons(segmentation: Any) -> str:
         except (TypeError, ValueError):
             points = np.array('')
         if points.dtype.kind not in 'iuf':
-            return f'holds {shown(polygon)}, which is no polygon'
+            return f'holds {shown(polygon)}, which is not a polygon'
         if points.ndim != 1 or len(points) < 6 or len(points) % 2 or not np.isfinite(points).all():
             return 'holds a polygon that is not three or more points x, y'
         if np.abs(points).max() > FARTHEST:

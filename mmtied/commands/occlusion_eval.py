@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='results',
         help="COCO results of one detector or two: json (a list of detections), or a pickle of mmdet's test.py --out",
     )
-    parser.add_argument('--results', nargs='+', default=[], help='the same, by name')
+    parser.add_argument('--results', nargs='+', default=[], help='the same, as a named argument')
     parser.add_argument('--names', nargs='+', help='names of the detectors (default: those of the files)')
     add_options(parser, OcclusionSettings, ['iou_type'])
 
@@ -49,7 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='folder for occlusion.json, occlusion.csv, manifest.csv (ratio and bin of every image), report.html, '
         'curve.png and curve.pdf',
     )
-    output.add_argument('--image-dir', type=Path, help="folder of the images, for the report's and gallery.png's")
+    output.add_argument(
+        '--image-dir', type=Path, help='folder of the images, to show them in report.html and gallery.png'
+    )
     output.add_argument('--quiet', action='store_true', help='no progress bars')
 
 
@@ -67,7 +69,7 @@ def checked(args: argparse.Namespace) -> dict[str, Any]:
     if args.image_dir and not args.out_dir:
         raise UsageError('--image-dir: pictures need an --out-dir')
     if args.image_dir and not args.image_dir.is_dir():
-        raise UsageError(f'--image-dir: {args.image_dir} is no folder')
+        raise UsageError(f'--image-dir: {args.image_dir} is not a folder')
     if args.names and len(set(args.names)) < len(args.names):
         raise UsageError(f'--names: {args.names[0]} is given twice')
     options = chosen_options(args, OcclusionSettings)

@@ -123,7 +123,7 @@ def redundant_partials(truth: GroundTruth, found: Detections, iou_type: str) -> 
     """Return which detections are redundant and partial, (n,) bool.
 
     Such a detection's best IoU with an instance of its class is from .1 to .5, and that instance has another detection
-    of its class with an IoU of .5 or more. Crowd regions are no instances.
+    of its class with an IoU of .5 or more. Crowd regions do not count as instances.
 
     Args:
         truth, found: As ``mmtied.coco`` has checked them.

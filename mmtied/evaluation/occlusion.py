@@ -88,7 +88,7 @@ def compare_occlusion(
     settings = OcclusionSettings(iou_type=iou_type, bins=bins or OcclusionBins(), **options)
     names = names or detector_names([first, second])
     if len(set(names)) != 2:
-        raise ValueError(f'names={list(names)} must be two that differ')
+        raise ValueError(f'names={list(names)} must be two different names')
     results, samples = _evaluate(
         ground_truth, [first, second], names=names, settings=settings, strict=strict, quiet=quiet
     )

@@ -33,7 +33,7 @@ def occlusion_ratio(
     - `pairwise`: sum over pairs area(B_i and B_j) / S, from 0 up, beyond 1 where many overlap in one place;
     - `hybrid`: sum_i area(mask_i inside the boxes of the others) / sum of the mask areas, in [0, 1]; it needs both.
 
-    Boxes of zero width or height have no area: they neither cover nor are covered. Boxes count as they are given, also
+    Boxes of zero width or height have no area: they neither cover nor are covered. Boxes count as they are given, even
     beyond the edge of the image.
 
     Args:
@@ -110,7 +110,7 @@ def image_ratios(
 ) -> np.ndarray:
     """Return the occlusion ratio of every image, in the order of the images, (images,).
 
-    Crowd regions are left out, they are no instances. NaN for an image without instances.
+    Crowd regions are left out: they do not count as instances. NaN for an image without instances.
 
     Args:
         truth: With segmentations where the region is 'segm' or the definition `hybrid`.

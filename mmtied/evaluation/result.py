@@ -119,14 +119,14 @@ class OcclusionResult:
         if truth.orphans:
             remarks.append(f'{truth.orphans} annotations belong to no listed image and are left out.')
         if truth.iscrowd.any():
-            remarks.append(f'{truth.iscrowd.sum()} crowd regions are no instances and do not occlude.')
+            remarks.append(f'{truth.iscrowd.sum()} crowd regions do not count as instances and do not occlude.')
         last = settings.bins.edges[-1]
         if settings.definition in BOUNDED and last > 1:
-            remarks.append(f'No {what} can reach an edge above 1: `{settings.definition}` is 1 at most.')
+            remarks.append(f'No {what} can reach an edge above 1: `{settings.definition}` is at most 1.')
         beyond = ratios[ratios > last]
         if beyond.size:
             remarks.append(
-                f'{beyond.size} {what}s lie above {last:g}, up to {beyond.max():.2f}; the last bin holds them.'
+                f'{beyond.size} {what}s lie above {last:g}, up to {beyond.max():.2f}; the last bin includes them.'
             )
         held = {row.label: row.instances if settings.per_instance else row.images for row in self.bins}
         empty = [label for label, count in held.items() if not count]
@@ -142,8 +142,8 @@ class OcclusionResult:
                 remarks.append(f'Bins of fewer than {FEWEST} images have no interval: it would be too narrow.')
         if settings.per_instance:
             remarks.append(
-                'Detections that match no instance have no occlusion: they count as false in the AP of every bin, and '
-                'as errors of none.'
+                'Detections that match no instance have no occlusion: they count as false positives in the AP of every '
+                'bin, but not among the errors of any.'
             )
         return remarks
 

@@ -103,7 +103,7 @@ class BinScores(_Scored):
     Attributes:
         label: The bin, such as '[.2, .4)'.
         lower, upper: Its edges; None for the rows that are no bin.
-        images, instances, classes: How many it holds; crowd regions are no instances.
+        images, instances, classes: How many it holds; crowd regions do not count as instances.
         scores: At 100 detections an image, over all sizes; ``AP``, ``AP50``, ``AP75`` and ``AR`` are attributes too.
         errors: What went wrong; None for a row without images.
         interval: AP and the others -> 95% interval of the image bootstrap; empty without one, or below 10 images.

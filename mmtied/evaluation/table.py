@@ -50,7 +50,7 @@ def error_table(name: str, settings: OcclusionSettings, rows: Sequence[BinScores
         'missed': [number(e.missed) if e else '-' for e in errors],
         'only partial': [percent(e.partial) if e else '-' for e in errors],
     }
-    return Table(f'{name}: {settings.iou_type} errors at IoU .5, from a score of {settings.score_thr:g}', columns)
+    return Table(f'{name}: {settings.iou_type} errors at IoU .5, for scores of {settings.score_thr:g} or more', columns)
 
 
 def class_table(name: str, rows: Sequence[BinScores]) -> Table:

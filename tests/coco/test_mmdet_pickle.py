@@ -109,7 +109,7 @@ def test_nothing_is_run(tmp_path):
             ),
             r'\[0\] must hold img_id and pred_instances',
         ),
-        (pickle.dumps([]), 'holds no detection'),
+        (pickle.dumps([]), 'contains no detections'),
     ],
 )
 def test_bad_pickles(tmp_path, content, sentence):
