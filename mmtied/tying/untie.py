@@ -35,8 +35,16 @@ def ordinary_layer(tied: TiedConv2d | TiedLinear, shared: dict[nn.Parameter, nn.
     else:
         groups = tied.groups
         layer = nn.Conv2d(
-            *(tied.in_channels, tied.out_channels, tied.kernel_size, tied.stride, tied.padding, tied.dilation),
-            *(groups, bias, tied.padding_mode, 'meta'),
+            tied.in_channels,
+            tied.out_channels,
+            tied.kernel_size,
+            stride=tied.stride,
+            padding=tied.padding,
+            dilation=tied.dilation,
+            groups=groups,
+            bias=bias,
+            padding_mode=tied.padding_mode,
+            device='meta',
         )
     for name, own, full in (('weight', tied.weight, expand), ('bias', tied.bias, expand_bias)):
         if own is not None:
