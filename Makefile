@@ -20,16 +20,20 @@ check: env  ## report versions and compiled operators
 	@$(RUN) tools/check_env.py
 
 demo: env  ## make occluded scenes, train a small tied Mask R-CNN, evaluate it by occlusion
-	$(RUN) tools/occluded_scenes.py $(DEMO)/data
-	MMTIED_SHAPES=$(DEMO)/data $(RUN) tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO)/train
-	MMTIED_SHAPES=$(DEMO)/data $(RUN) tools/test.py $(DEMO_CONFIG) $(DEMO)/train/epoch_8.pth --work-dir $(DEMO)/test \
-		--cfg-options test_evaluator.outfile_prefix=$(DEMO)/results
-	$(RUN) tools/occlusion_eval.py $(DEMO)/data/instances_val.json $(DEMO)/results.segm.json --iou-type segm \
+	@echo "1 of 4: scenes of overlapping objects, in $(DEMO)/data"
+	@$(RUN) tools/occluded_scenes.py $(DEMO)/data
+	@echo "2 of 4: training a small tied Mask R-CNN; its log is in $(DEMO)/train"
+	@MMTIED_SHAPES=$(DEMO)/data $(RUN) tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO)/train --progress
+	@echo "3 of 4: its detections on the test scenes; the log is in $(DEMO)/test"
+	@MMTIED_SHAPES=$(DEMO)/data $(RUN) tools/test.py $(DEMO_CONFIG) $(DEMO)/train/epoch_8.pth --work-dir $(DEMO)/test \
+		--progress --cfg-options test_evaluator.outfile_prefix=$(DEMO)/results
+	@echo "4 of 4: AP by occlusion"
+	@$(RUN) tools/occlusion_eval.py $(DEMO)/data/instances_val.json $(DEMO)/results.segm.json --iou-type segm \
 		--bootstrap 200 --random-subsets 200 --image-dir $(DEMO)/data/val --out-dir $(DEMO)
 	@echo
-	@echo "Look at $(DEMO)/report.html in a browser, or at curve.png and gallery.png beside it; occlusion.json has all scores."
 	@echo "Next, with COCO in data/coco, on a GPU:"
 	@echo "  $(RUN) tools/train.py configs/mask_rcnn/mask-rcnn_tiedr50-4s32w_fpn_2x_coco.py --auto-scale-lr"
+	@echo "The demo's report: $(DEMO)/report.html, for a browser; curve.png and gallery.png are beside it."
 
 figures: env  ## make the pictures of docs/figures.md: train a tied network and its baseline, run every analysis
 	$(RUN) tools/occluded_scenes.py $(FIGURES)/data

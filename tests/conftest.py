@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import profiles  # noqa: F401
+import profiles
 import pytest
 import torch
 from mmengine.logging import MMLogger
@@ -19,6 +19,7 @@ from pages import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = Path(os.environ.get('MMTIED_TEST_DATA', ROOT.parent / 'shared' / 'data'))
+profiles.register()
 
 
 @pytest.fixture(autouse=True)

@@ -44,8 +44,7 @@ def main(args: argparse.Namespace) -> None:
     wanted = [one for one in runs() if args.arms is None or one[0] in args.arms]
     if args.arms and 'calibration' in args.arms:
         wanted.insert(0, ('calibration', 100))
-    missing = [one for one in wanted if not folders.result(*one).is_file()]
-    problems = run_all(missing[: args.runs], folders, schedule, workers=args.workers)
+    problems = run_all(wanted, folders, schedule=schedule, workers=args.workers, most=args.runs)
     for path in save_report(folders.results, QUESTIONS):
         print(f'wrote {path}')
     if problems:

@@ -13,4 +13,4 @@ def log_warnings_only(name: str) -> None:
     Building and initialising networks writes what was tied and a line for every tensor, which belongs into the log of
     a training and not among a command's output.
     """
-    MMLogger.get_instance(name, log_level=logging.WARNING)
+    MMLogger.get_instance(name).setLevel(logging.WARNING)
