@@ -102,7 +102,7 @@ class BinScores(_Scored):
 
     Attributes:
         label: The bin, such as '[.2, .4)'.
-        lower, upper: Its edges; None for the rows that are no bin.
+        lower, upper: Its edges; None for the rows that are not bins.
         images, instances, classes: How many it holds; crowd regions do not count as instances.
         scores: At 100 detections an image, over all sizes; ``AP``, ``AP50``, ``AP75`` and ``AR`` are attributes too.
         errors: What went wrong; None for a row without images.

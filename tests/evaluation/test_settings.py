@@ -13,7 +13,7 @@ from mmtied.evaluation import OcclusionBins, OcclusionSettings, compare_occlusio
 from mmtied.evaluation.metric import INSTEAD, OcclusionMetric
 from mmtied.evaluation.settings import OcclusionOptions
 
-# The command has the fields of the bins in the place of these.
+# The command has the fields of the bins in place of these.
 NO_ARGUMENT = {'bins'}
 OPTIONS = [one for settings in (OcclusionSettings, OcclusionBins) for one in fields(settings)]
 ARGUMENTS = [one for one in OPTIONS if one.name not in NO_ARGUMENT]

@@ -83,7 +83,7 @@ def test_report_and_errors():
     assert len(report.tied) == 16
     assert report.tied[0].name == 'layer1.0.se_layer'
     assert report.macs[0] > report.macs[1]
-    with pytest.raises(ValueError, match='ResNet is no network that has an SELayer'):
+    with pytest.raises(ValueError, match='ResNet is not a network with an SELayer'):
         tie_se(ResNet(18), 2)
     for blocks in (0, True, 2.0):
         with pytest.raises(ValueError, match=f'blocks={blocks}'):
