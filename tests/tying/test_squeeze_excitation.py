@@ -88,7 +88,7 @@ def test_report_and_errors():
     for blocks in (0, True, 2.0):
         with pytest.raises(ValueError, match=f'blocks={blocks}'):
             tie_se(SEResNet(50), blocks)
-    with pytest.raises(ValueError, match='SELayer is no network'):
+    with pytest.raises(ValueError, match='SELayer is not a network'):
         tie_se(SELayer(16, ratio=4), 2)
 
 
