@@ -7,7 +7,7 @@ from itertools import cycle
 from textwrap import wrap
 
 import numpy as np
-from matplotlib import colormaps
+from matplotlib import color_sequences, colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from ...utils.figures import plain
 from .measure import BINS, KINDS, FilterSimilarity, LayerSimilarity
 
-COLOURS = ('#1f6fb4', '#d1495b', *colormaps['Dark2'].colors)
+COLOURS = ('#1f6fb4', '#d1495b', *color_sequences['Dark2'])
 IN_ROW = 8  # matrices
 MOST_NAMED = 15  # layers; the names of more would cover the lines
 RED_TO_BLUE = colormaps['RdBu_r'].with_extremes(bad='#b8c0c8')  # dead filters are grey
