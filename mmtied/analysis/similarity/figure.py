@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.typing import ColorType
 
 from ...utils.figures import plain
 from .measure import BINS, KINDS, FilterSimilarity, LayerSimilarity
@@ -108,7 +109,7 @@ def draw_layers(results: Sequence[FilterSimilarity]) -> Figure:
     return figure
 
 
-def draw_steps(axes: Axes, layer: LayerSimilarity, colour: tuple, label: str) -> None:
+def draw_steps(axes: Axes, layer: LayerSimilarity, colour: ColorType, label: str) -> None:
     """Draw the histogram of a layer's pairs as a line."""
     axes.stairs(layer.histogram(), BINS, color=colour, label=label, linewidth=1.2)
     axes.tick_params(labelsize=7)
