@@ -1,6 +1,8 @@
 # Every verb sets up what it needs: `make env` builds the pinned environment once and is a blink afterwards.
 PYTHON ?= python3
 RUN := .venv/bin/python
+# Files of tests are handed out whole, since what is built for a file is shared by its tests.
+SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile
 DEMO := work_dirs/demo
 DEMO_CONFIG := configs/occluded_shapes/mask-rcnn_tiedr26-mini_fpn_8e_shapes.py
 FIGURES := work_dirs/figures
@@ -55,18 +57,19 @@ figures: env  ## make the pictures of docs/figures.md: train a tied network and 
 		--target box --layer layer3 --out-dir $(FIGURES)/grad_cam
 	$(RUN) tools/probe_similarity.py --out-dir $(FIGURES)/probe
 
-test: env lint  ## lint and run all tests
-	$(RUN) -m pytest
+test: env lint  ## lint and run all tests, on all cores (at most 4)
+	$(RUN) -m pytest $(SIDE_BY_SIDE)
 
-fast: env  ## run the tests that train no network
-	$(RUN) -m pytest -m "not slow"
+fast: env  ## run the tests that take no more than seconds each
+	$(RUN) -m pytest $(SIDE_BY_SIDE) -m "not slow"
 
 fuzz: env  ## try the property tests on random examples, many more than `test` does
 	$(RUN) -m pytest -m hypothesis --hypothesis-profile fuzz --hypothesis-show-statistics
 
-lint: env  ## check with ruff
+lint: env  ## check with ruff and mypy
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
 
 format: env  ## format with ruff
 	$(RUN) -m ruff check --fix .
@@ -76,5 +79,5 @@ lock:  ## compile requirements/lock.txt anew (needs uv)
 	requirements/compile.sh
 
 clean:  ## remove the demo's and figures' files and tools' caches; your runs and the cached environment stay
-	rm -rf $(DEMO) $(FIGURES) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(DEMO) $(FIGURES) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	@[ ! -L .venv ] || rm .venv

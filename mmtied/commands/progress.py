@@ -27,8 +27,7 @@ class ProgressHook(Hook):
 
     priority = 'VERY_LOW'
 
-    def __init__(self) -> None:
-        self.bar: tqdm | None = None
+    bar: tqdm
 
     def before_run(self, runner: Runner) -> None:
         warnings.showwarning = lambda message, category, *_: runner.logger.warning(f'{category.__name__}: {message}')
@@ -37,9 +36,7 @@ class ProgressHook(Hook):
         self._begin('training', runner.max_iters, 'step')
         self.bar.update(runner.iter)  # What a resumed run has done before.
 
-    def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
-    ) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         self.bar.set_postfix(loss=f'{float(outputs["loss"]):.3f}', refresh=False)
         self.bar.update()
 
