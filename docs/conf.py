@@ -1,0 +1,50 @@
+"""Sphinx builds the pages of docs/ by this file: `make docs`, and .readthedocs.yaml on Read the Docs.
+
+Nothing is fetched while it builds, and no warning is let pass.
+"""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parent
+sys.path.insert(0, str(DOCS.parent))
+
+import mmtied  # noqa: E402
+
+project = 'mmtied'
+release = version = mmtied.__version__
+copyright = 'the authors of mmtied, Apache-2.0'
+html_title = f'mmtied {version}'
+html_theme = 'furo'
+html_copy_source = False
+
+extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon']
+exclude_patterns = ['images']
+myst_heading_anchors = 3
+# The study's results are written by its own command, and linked to before there are any.
+if not (DOCS / 'study' / 'results.md').is_file():
+    suppress_warnings = ['myst.xref_missing']
+
+# What is not installed where the pages are built, such as torch on Read the Docs, is replaced by empty names:
+# signatures and docstrings need none of it.
+HEAVY = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmpretrain', 'cv2')
+autodoc_mock_imports = [name for name in HEAVY if find_spec(name) is None]
+autodoc_default_options = {'members': True, 'member-order': 'bysource'}
+autodoc_preserve_defaults = True
+autodoc_type_aliases = {name: name for name in ('File', 'Policy', 'Run')}
+python_maximum_signature_line_length = 88
+toc_object_entries_show_parents = 'hide'
+
+# Arguments as 'a, b: As in …' stand for several, so they are no `:param:` of one name.
+napoleon_use_param = False
+napoleon_custom_sections = [('Attributes', 'params_style'), ('Shape', 'returns_style')]
+# `name` in a docstring is code, as in Markdown.
+default_role = 'code'
+
+nitpicky = True
+# Their pages are elsewhere, and links to them would have to be looked up on the net.
+nitpick_ignore_regex = [
+    (r'py:.*', r'(torch|numpy|np|nn|mmengine|mmcv|mmdet|pandas|matplotlib|collections|pathlib|os)\..*'),
+    (r'py:.*', r'(Any|Callable|DataFrame|Figure|File|Iterable|Iterator|Mapping|Path|Policy|Run|Sequence|Tensor)'),
+]
