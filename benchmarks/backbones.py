@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import argparse
 import csv
-import logging
 import statistics
 import sys
 
 import torch
-from mmengine.logging import MMLogger
 from mmengine.registry import MODELS
 from tqdm import tqdm
 
 from mmtied.analysis import complexity
 from mmtied.analysis.machine import describe_machine, milliseconds
 from mmtied.analysis.published.table import BACKBONES
+from mmtied.utils.logs import log_warnings_only
 
 PAIRS = [
     ('resnet50', 'tiedresnet50-s'),
@@ -39,7 +38,7 @@ def main() -> None:
     parser.add_argument('--size', type=int, default=224, help='height and width of the images (default: 224)')
     parser.add_argument('--repeats', type=int, default=7)
     args = parser.parse_args()
-    MMLogger.get_instance('backbones').setLevel(logging.WARNING)  # the table alone is on stdout
+    log_warnings_only('backbones')  # the table alone is on stdout
     print(f'# {describe_machine(args.device)}, batch {args.batch}, {args.size}x{args.size}')
     table = csv.writer(sys.stdout, lineterminator='\n')
     table.writerow(['ordinary', 'tied', 'pass', 'ordinary_ms', 'tied_ms', 'ratio', 'macs_ratio'])

@@ -6,12 +6,14 @@ For inference by name see ``mmtied.inferencer``. mmpretrain learns names: ``regi
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from torch import nn
 
 from .models.variants import VARIANTS
+from .utils.names import similar_names
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -35,10 +37,8 @@ def config_file(name: str) -> str:
     """
     files = config_files()
     if name not in files:
-        similar = get_close_matches(name, files) or list(files)[:3]
-        raise ValueError(
-            f'no config is named {name!r}; there are {", ".join(similar)}, and others in {zoo_root()}/configs'
-        )
+        similar = ', '.join(similar_names(name, files))
+        raise ValueError(f'no config is named {name!r}; there are {similar}, and others in {zoo_root()}/configs')
     return str(files[name])
 
 
@@ -54,10 +54,9 @@ def read_config(source: str) -> Config:
         return Config(dict(model=dict(backbone=VARIANTS[source])))
     files = config_files()
     if '::' not in source and source not in files and not Path(source).is_file():
-        similar = get_close_matches(source, files) or list(files)[:3]
+        similar = ', '.join(similar_names(source, files))
         raise ValueError(
-            f'{source}: no such config file, and not one of {", ".join(VARIANTS)}, or of the configs, such as '
-            f'{", ".join(similar)}'
+            f'{source}: no such config file, and not one of {", ".join(VARIANTS)}, or of the configs, such as {similar}'
         )
     try:
         if '::' in source:
@@ -65,6 +64,25 @@ def read_config(source: str) -> Config:
         return Config.fromfile(files.get(source, source))
     except Exception as error:  # Whatever a config's code does.
         raise ValueError(f'{source}: not a config: {type(error).__name__}: {error}') from error
+
+
+def build_backbone(source: str) -> nn.Module:
+    """Return the backbone of a config, without the weights that the config loads.
+
+    Args:
+        source: As :func:`read_config` takes it.
+
+    Raises:
+        ValueError: If there is no such config, or it has no backbone that can be built.
+    """
+    config = read_config(source)
+    if 'backbone' not in config.get('model', {}):
+        raise ValueError(f'{source}: has no model.backbone')
+    init_default_scope(config.get('default_scope') or 'mmdet')
+    try:
+        return MODELS.build({name: value for name, value in config.model.backbone.items() if name != 'init_cfg'})
+    except (KeyError, TypeError, ValueError, AssertionError) as error:
+        raise ValueError(f'{source}: its backbone cannot be built: {error}') from error
 
 
 def register_in_mmpretrain() -> None:

@@ -50,7 +50,6 @@ def run_tool(monkeypatch, capsys):
 
     def run(name: str, *arguments) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, 'argv', [name, *map(str, arguments)])
-        monkeypatch.syspath_prepend(ROOT / 'tools')
         status = 0
         try:
             runpy.run_path(str(ROOT / 'tools' / name), run_name='__main__')

@@ -22,6 +22,16 @@ def test_evaluation_loads_no_torch():
     assert run(code) == '[]'
 
 
+@pytest.mark.parametrize('modules', [
+    'mmtied.coco.sets',
+    'mmtied.evaluation.report.folder, mmtied.evaluation.report.samples',
+    'mmtied.commands.occlusion_eval, mmtied.commands.samples, mmtied.commands.occluded_scenes',
+])  # fmt: skip
+def test_files_report_and_commands_of_the_evaluation_load_no_torch(modules):
+    code = f'import sys, {modules}; print([name for name in ("torch", "mmengine", "mmdet") if name in sys.modules])'
+    assert run(code) == '[]'
+
+
 def test_backbones_need_no_compiled_operators():
     code = (
         'import sys; sys.modules["mmcv._ext"] = sys.modules["mmcv.ops"] = None\n'

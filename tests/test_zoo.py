@@ -1,11 +1,11 @@
 """The zoo: every config is in its folder's metafile, in the docs' page, and found by name."""
 
-import runpy
 from pathlib import Path
 
 import pytest
 import yaml
 
+from mmtied.analysis.published.zoo import draw_published, page
 from mmtied.zoo import config_file, config_files, zoo_root
 
 ROOT = Path(__file__).parents[1]
@@ -36,25 +36,17 @@ def test_configs_by_name():
         config_file('mask-rcnn_tied50')
 
 
-@pytest.fixture(scope='module')
-def command():
-    """The names of the command that lists the zoo; it counts each backbone once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(ROOT / 'tools')
-        return runpy.run_path(str(ROOT / 'tools/zoo.py'))
-
-
 @pytest.mark.slow
-def test_the_page_in_the_docs_is_made_by_the_code(command):
-    page = command['page'](ROOT)
-    assert (ROOT / 'docs/zoo.md').read_text(encoding='utf-8') == page
+def test_the_page_in_the_docs_is_made_by_the_code():
+    made = page(ROOT)
+    assert (ROOT / 'docs/zoo.md').read_text(encoding='utf-8') == made
     for name in config_files():
-        assert f'| [{name}](' in page
+        assert f'| [{name}](' in made
 
 
 @pytest.mark.slow
-def test_figure_shows_the_published_numbers(command):
-    figure = command['draw_published'](ROOT)
+def test_figure_shows_the_published_numbers():
+    figure = draw_published(ROOT)
     shown = {
         (axes.get_title(), text.get_text()): tuple(line.get_xydata()[0])
         for axes in figure.axes

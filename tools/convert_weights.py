@@ -1,89 +1,13 @@
 #!/usr/bin/env python3
-"""Make a warm start for a tied backbone from the checkpoint of an ordinary ResNet, ResNeXt or SE network.
+"""Start ``mmtied.commands.convert_weights``."""
 
-The names are those of torchvision, timm, mmdet or mmpretrain. Weights whose shapes fit are projected onto the tied
-ones, the rest is initialised; the head, and whatever else is not the backbone's, is carried over. Widths decide what
-fits: TiedResNet-50 takes ResNeXt-50-32x4d and Wide ResNet-50-2, TiedResNeXt-101 takes ResNeXt-101-32x8d.
-"""
-
-import argparse
-import logging
+import sys
 from pathlib import Path
 
-import torch
-from command import run
-from mmengine.logging import MMLogger
-from mmengine.registry import MODELS, init_default_scope
-from torch import nn
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, whether it is installed or not
 
-from mmtied import __version__
-from mmtied.models import VARIANTS, split_checkpoint, warm_start
-from mmtied.utils.checkpoints import read_checkpoint
-from mmtied.utils.files import written_aside
-from mmtied.zoo import read_config
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        'config', help=f'config whose backbone is filled, by path or name, or one of {", ".join(VARIANTS)}'
-    )
-    parser.add_argument('source', type=Path, help='checkpoint of the ordinary network')
-    parser.add_argument('out', type=Path, help='checkpoint to write')
-    parser.add_argument('--list', action='store_true', help='print where each tensor came from')
-    return parser.parse_args()
-
-
-def backbone_cfg(config: str) -> dict:
-    """Return the backbone of a config or of a named network, without the weights that its config loads."""
-    loaded = read_config(config)
-    if 'backbone' not in loaded.get('model', {}):
-        raise ValueError(f'{config}: has no model.backbone')
-    init_default_scope(loaded.get('default_scope') or 'mmdet')
-    return {name: value for name, value in loaded.model.backbone.items() if name != 'init_cfg'}
-
-
-def load(path: Path) -> tuple[dict, dict]:
-    """Return the backbone's tensors and the others of a checkpoint."""
-    content = read_checkpoint(path)
-    try:
-        return split_checkpoint(content)
-    except ValueError as error:
-        raise ValueError(f'{path}: not a checkpoint: {error}') from error
-
-
-def build(config: str) -> nn.Module:
-    """Return the backbone of a config file or of a named network."""
-    cfg = backbone_cfg(config)
-    try:
-        return MODELS.build(cfg)
-    except (KeyError, TypeError, ValueError, AssertionError) as error:
-        raise ValueError(f'{config}: its backbone cannot be built: {error}') from error
-
-
-def main() -> None:
-    args = parse_args()
-    # Initialising writes a line for every tensor, which belongs into a training log.
-    MMLogger.get_instance('convert_weights').setLevel(logging.WARNING)
-    if args.out.resolve() == args.source.resolve():
-        raise ValueError(f'{args.out}: is the source, which is not overwritten')
-    backbone = build(args.config)
-    source, others = load(args.source)
-    result = warm_start(backbone, source)
-    state = {f'backbone.{name}': value for name, value in backbone.state_dict().items()} | others
-    meta = dict(mmtied_version=__version__, source=args.source.name, tensors=result.tensors)
-    with written_aside(args.out) as part:
-        torch.save(dict(meta=meta, state_dict=state), part)
-    if args.list:
-        for name, how in result.tensors.items():
-            print(f'{how:>11}  {name}')
-    print(result)
-    if 2 * result.counts['initialised'] > len(result.tensors):
-        print('warning: most of the network starts at random; docs/tying.md says which networks fit which')
-    print(f'carried over: {", ".join(others) or "nothing else"}')
-    print(f'wrote {args.out}; a config loads it by')
-    print(f"    init_cfg=dict(type='Pretrained', checkpoint='{args.out}', prefix='backbone.')")
-
+from mmtied.commands import convert_weights
+from mmtied.commands.command import run
 
 if __name__ == '__main__':
-    run(main)
+    run(convert_weights)

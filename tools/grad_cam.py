@@ -1,67 +1,13 @@
 #!/usr/bin/env python3
-"""Show side by side where networks look in the images of a folder: Grad-CAM of classifiers and detectors.
+"""Start ``mmtied.commands.grad_cam``."""
 
-A network is a config file, the name of one of ours, mmpretrain::resnet/resnet50_8xb32_in1k.py, torchvision:vgg16 or
-timm:resnet50. The map is that of the backbone's last convolutional output, for the class that the network finds.
-"""
-
-import argparse
-import logging
+import sys
 from pathlib import Path
 
-import torch
-from command import at_least, new_folder, run
-from mmengine.logging import MMLogger
-from tqdm import tqdm
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, whether it is installed or not
 
-from mmtied.analysis.grad_cam.page import draw_panels, to_page
-from mmtied.analysis.grad_cam.panel import TARGETS, class_index, explain
-from mmtied.analysis.images import image_files, upright
-from mmtied.analysis.network.arguments import add_networks, load_networks
-from mmtied.utils.figures import save_figure
-from mmtied.utils.files import written_aside
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_networks(parser)
-    parser.add_argument('--image-dir', type=Path, required=True, help='folder of images')
-    parser.add_argument('--images', type=at_least(1), default=8, help='how many at most, drawn at random (default: 8)')
-    parser.add_argument(
-        '--target',
-        choices=TARGETS,
-        default='class',
-        help='of detectors: the scores of all detections of the class, or the best one with its box (default: class)',
-    )
-    parser.add_argument('--category', help='class to look for, name or index (default: what each network finds best)')
-    parser.add_argument('--layer', help='of the backbones (default: the last that returns maps, layer4 of a ResNet)')
-    parser.add_argument('--size', type=at_least(1), help="pixels that classifiers see (default: each one's own)")
-    parser.add_argument('--seed', type=int, default=0, help='of the draw (default: 0)')
-    parser.add_argument('--out-dir', type=new_folder, required=True, help='folder for grad_cam.png and grad_cam.html')
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
-    MMLogger.get_instance('grad_cam').setLevel(logging.WARNING)
-    torch.manual_seed(args.seed)
-    files = image_files(args.image_dir, args.images, args.seed)
-    pictures = [upright(file) for file in files]
-    networks = load_networks(args)
-    categories = [class_index(network, args.category) for network in networks]
-    rows = [
-        [
-            explain(network, picture, args.target, category, args.layer, args.size)
-            for network, category in zip(networks, categories)
-        ]
-        for picture in tqdm(pictures, 'images')
-    ]
-    names = [network.title for network in networks]
-    save_figure(draw_panels(names, files, rows), args.out_dir / 'grad_cam.png')
-    with written_aside(args.out_dir / 'grad_cam.html') as part:
-        part.write_text(to_page(names, files, rows, args.layer), encoding='utf-8')
-    print(f'wrote {args.out_dir / "grad_cam.html"} and grad_cam.png')
-
+from mmtied.commands import grad_cam
+from mmtied.commands.command import run
 
 if __name__ == '__main__':
-    run(main)
+    run(grad_cam)

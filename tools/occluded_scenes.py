@@ -1,43 +1,13 @@
 #!/usr/bin/env python3
-"""Make a data set of occluded scenes in COCO's format: folder/{train,val}/*.jpg, folder/instances_{train,val}.json."""
+"""Start ``mmtied.commands.occluded_scenes``."""
 
-import argparse
-import json
-from functools import partial
+import sys
 from pathlib import Path
 
-from tqdm import tqdm
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, whether it is installed or not
 
-from mmtied.datasets import write_scenes
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('folder', type=Path, help='folder of the data set')
-    parser.add_argument('--train', type=int, default=400, help='number of training scenes (default: %(default)s)')
-    parser.add_argument('--val', type=int, default=200, help='number of validation scenes (default: %(default)s)')
-    parser.add_argument('--size', type=int, default=128, help='height and width in pixels (default: %(default)s)')
-    parser.add_argument('--seed', type=int, default=0, help='the same seed gives the same scenes (default: 0)')
-    parser.add_argument(
-        '--disjoint-textures',
-        action='store_true',
-        help='give the objects of the two sets textures of other angles and periods (default: the same ranges)',
-    )
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
-    halves = ('even', 'odd') if args.disjoint_textures else ('all', 'all')
-    for split, images, textures in zip(('train', 'val'), (args.train, args.val), halves):
-        path = args.folder / f'instances_{split}.json'
-        wanted = {'split': split, 'images': images, 'size': args.size, 'seed': args.seed, 'textures': textures}
-        if path.exists() and wanted.items() <= json.loads(path.read_text()).get('info', {}).items():
-            print(f'{path} holds these {images} scenes already')
-            continue
-        progress = partial(tqdm, desc=f'{split} scenes', unit='')
-        print(f'wrote {write_scenes(args.folder, split, images, args.size, args.seed, progress, textures)}')
-
+from mmtied.commands import occluded_scenes
+from mmtied.commands.command import run
 
 if __name__ == '__main__':
-    main()
+    run(occluded_scenes)

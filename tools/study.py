@@ -1,60 +1,13 @@
 #!/usr/bin/env python3
-"""Run the study of docs/study.md, or go on with it, and rebuild its tables and figures from what has been run.
+"""Start ``mmtied.commands.study``."""
 
-Every run that has a json in the results folder is skipped; what was interrupted starts anew. Ctrl-C ends it, and the
-same command goes on.
-"""
-
-import argparse
-import signal
 import sys
 from pathlib import Path
 
-from command import at_least, run
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, whether it is installed or not
 
-from mmtied.study.plan import ARMS, QUESTIONS, Schedule, runs
-from mmtied.study.report import save_report
-from mmtied.study.runner import Folders, run_all
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        '--results',
-        type=Path,
-        default=Path('docs/study'),
-        help='folder of results, tables, figures (default: docs/study)',
-    )
-    parser.add_argument(
-        '--work-dir',
-        type=Path,
-        default=Path('work_dirs/study'),
-        help='of scenes, logs, weights (default: work_dirs/study)',
-    )
-    parser.add_argument('--nuclei', type=Path, help='folder of the nuclei; without it the runs on them are left out')
-    parser.add_argument(
-        '--workers', type=at_least(1), default=2, help='runs side by side, each one thread (default: 2)'
-    )
-    parser.add_argument('--arms', nargs='+', choices=ARMS, metavar='ARM', help='only these (default: all, in order)')
-    parser.add_argument('--runs', type=at_least(0), help='at most so many (default: all); 0 only rebuilds the report')
-    parser.add_argument('--tiny', action='store_true', help='a few steps on a few scenes: a test of the machinery')
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    schedule = Schedule.tiny() if args.tiny else Schedule()
-    folders = Folders(args.results.resolve(), args.work_dir.resolve(), args.nuclei and args.nuclei.resolve())
-    wanted = [one for one in runs() if args.arms is None or one[0] in args.arms]
-    if args.arms and 'calibration' in args.arms:
-        wanted.insert(0, ('calibration', 100))
-    problems = run_all(wanted, folders, schedule, args.workers, args.runs)
-    for path in save_report(folders.results, QUESTIONS):
-        print(f'wrote {path}')
-    if problems:
-        raise ValueError('; '.join(problems))
-
+from mmtied.commands import study
+from mmtied.commands.command import run
 
 if __name__ == '__main__':
-    run(main)
+    run(study)

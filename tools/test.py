@@ -1,56 +1,13 @@
 #!/usr/bin/env python3
-"""Test a detector or classifier: mmdet's `tools/test.py`, with the same arguments."""
+"""Start ``mmtied.commands.test``."""
 
-from command_line import config_parser, load_config
-from mmdet.engine.hooks.utils import trigger_visualization_hook
-from mmdet.evaluation import DumpDetResults
-from mmengine.model import is_model_wrapper
-from mmengine.registry import RUNNERS
-from mmengine.runner import CheckpointLoader, Runner
-from torch import nn
+import sys
+from pathlib import Path
 
-from mmtied.utils.checkpoints import checkpoint_tensors, matching
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, whether it is installed or not
 
-
-def refuse_other_networks(model: nn.Module, checkpoint: str) -> None:
-    """Exit with an error if tensors of the model are not in the checkpoint, which mmengine only logs."""
-    if is_model_wrapper(model):
-        model = model.module
-    own = model.state_dict()
-    found = matching(model, checkpoint_tensors(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')))
-    missing = [name for name in own if name not in found]
-    if missing:
-        raise SystemExit(
-            f'error: {checkpoint} holds {len(found)} of the {len(own)} tensors of the model, not {missing[0]}: it is '
-            "another network's"
-        )
-
-
-def main() -> None:
-    parser = config_parser(__doc__)
-    parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--out', help='pickle file for the predictions')
-    parser.add_argument('--show', action='store_true', help='show the predictions in a window')
-    parser.add_argument('--show-dir', help='folder in WORK_DIR/TIMESTAMP for images with the predictions drawn')
-    parser.add_argument('--wait-time', type=float, default=2, help='seconds between shown images (default: 2)')
-    args = parser.parse_args()
-    if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
-        parser.error(f'--out={args.out} must end in .pkl or .pickle')
-    config = load_config(args)
-    config.load_from = args.checkpoint
-    if config.get('default_scope') == 'mmpretrain':
-        # Its hook of the same place has other arguments.
-        hook = config.default_hooks.visualization
-        hook.update(enable=bool(args.show or args.show_dir), show=args.show, wait_time=args.wait_time)
-        hook.out_dir = args.show_dir
-    elif args.show or args.show_dir:
-        config = trigger_visualization_hook(config, args)
-    runner = RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
-    refuse_other_networks(runner.model, args.checkpoint)
-    if args.out is not None:
-        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
-    runner.test()
-
+from mmtied.commands import test
+from mmtied.commands.command import run
 
 if __name__ == '__main__':
-    main()
+    run(test)

@@ -1,7 +1,7 @@
 """Evaluation by occlusion: ratio -> bins -> AP per bin. It imports numpy, the COCO libraries, msgspec and tqdm alone.
 
-`metric.py`, the form for mmdet's val and test loops, is imported by name: it needs mmdet. So are the pictures and the
-report, `curve.py`, `gallery.py` and `report.py`: they need matplotlib and plotly.
+`metric.py`, the form for mmdet's val and test loops, is imported by name: it needs mmdet. So are `curve.py` and what
+is in `report`, the page and the pictures: they need matplotlib and plotly.
 """
 
 from ..utils.errors import InputError

@@ -45,8 +45,8 @@ class Accumulator:
         self.classes = len(truth.categories)
         self.names = [category['name'] for category in truth.categories]
         self._lay_out(
-            truth.image[instances],
-            truth.category[instances],
+            truth_image=truth.image[instances],
+            truth_class=truth.category[instances],
             image=found.image[order],
             category=found.category[order],
             matched=matched[:, order],
@@ -89,8 +89,8 @@ class Accumulator:
         part.images, part.classes, part.names = self.images, self.classes, self.names
         rows, kept = images[self.truth_image], np.flatnonzero(images[self.image])
         part._lay_out(
-            self.truth_image[rows],
-            self.truth_class[rows],
+            truth_image=self.truth_image[rows],
+            truth_class=self.truth_class[rows],
             image=self.image[kept],
             category=self.category[kept],
             matched=self.matched[:, kept],

@@ -1,7 +1,6 @@
 """Warm starts from the command line, up to a detector and a classifier that load them."""
 
 import os
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,9 @@ from mmengine.runner import load_checkpoint
 from mmpretrain.models.backbones import SEResNet
 from mmpretrain.registry import MODELS as PRETRAIN_MODELS
 from torchvision.models import wide_resnet50_2
+
+from mmtied.commands import convert_weights
+from mmtied.commands.command import make_parser
 
 ROOT = Path(__file__).parents[2]
 
@@ -141,11 +143,10 @@ def inputs(tmp_path_factory):
 )
 def test_bad_input_is_named_and_nothing_written(inputs, monkeypatch, config, source, message):
     monkeypatch.chdir(inputs)
-    monkeypatch.syspath_prepend(ROOT / 'tools')
-    monkeypatch.setattr(sys, 'argv', ['convert_weights.py', config, source, 'out.pth'])
+    args = make_parser(convert_weights).parse_args([config, source, 'out.pth'])
     before = sorted(inputs.iterdir())
     with pytest.raises(ValueError, match=message):
-        runpy.run_path(str(ROOT / 'tools/convert_weights.py'))['main']()
+        convert_weights.main(args)
     assert sorted(inputs.iterdir()) == before
 
 

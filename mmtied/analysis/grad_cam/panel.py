@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torchvision.transforms.v2 import functional as F
 
+from ...utils.names import similar_names
 from ..images import crop
 from ..network.load import Network
 from .layer import run_and_find
@@ -77,8 +77,8 @@ def class_index(network: Network, category: str | None) -> int | None:
         return names.index(category.lower())
     if category.isdecimal() and (not classes or int(category) < len(classes)):
         return int(category)
-    likely = get_close_matches(category.lower(), names, n=5, cutoff=0.5) or names[:5]
-    known = f'there are {"; ".join(likely)}; …' if classes else 'its classes have no names: give an index'
+    similar = '; '.join(similar_names(category.lower(), names))
+    known = f'there are {similar}; …' if classes else 'its classes have no names: give an index'
     raise ValueError(f'{network.name}: has no class {category!r}; {known}')
 
 

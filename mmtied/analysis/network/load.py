@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 import torch
@@ -13,6 +12,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from torch import Tensor, nn
 
+from ...utils.names import similar_names
 from ...zoo import read_config
 from ..machine import check_device
 from .weights import head_of, load_weights, read_weights, with_classes
@@ -111,7 +111,7 @@ def torchvision_model(name: str, tensors: Mapping[str, Tensor]) -> tuple[nn.Modu
 
     names = torchvision.models.list_models(module=torchvision.models)
     if name not in names:
-        raise ValueError(f'torchvision has no classifier {name!r}; {similar(name, names)}')
+        raise ValueError(f'torchvision has no classifier {name!r}; {existing(name, names)}')
     # Of these two there are auxiliary heads, for training, and published weights for a rescaled input.
     options = dict(aux_logits=False, transform_input=True) if name in ('googlenet', 'inception_v3') else {}
     model = with_classes(lambda **count: torchvision.models.get_model(name, weights=None, **options, **count), tensors)
@@ -128,7 +128,7 @@ def timm_model(name: str, tensors: Mapping[str, Tensor]) -> tuple[nn.Module, dic
     except ImportError as error:
         raise ValueError(f'timm:{name} needs timm, which is not installed: pip install timm') from error
     if not timm.is_model(name):
-        raise ValueError(f'timm has no network {name!r}; {similar(name, timm.list_models())}')
+        raise ValueError(f'timm has no network {name!r}; {existing(name, timm.list_models())}')
     model = with_classes(lambda **count: timm.create_model(name, **count), tensors)
     mean, std = (tuple(255 * value for value in model.pretrained_cfg[key]) for key in ('mean', 'std'))
     size = model.pretrained_cfg['input_size'][-1]
@@ -143,9 +143,9 @@ def imagenet_classes(model: nn.Module) -> tuple[str, ...] | None:
     return names if len(head_of(model)[1].weight) == len(names) else None
 
 
-def similar(name: str, names: Sequence[str]) -> str:
+def existing(name: str, names: Sequence[str]) -> str:
     """Return a hint at names that exist."""
-    return f'there are {", ".join(get_close_matches(name, names, n=5, cutoff=0.4) or names[:5])}, …'
+    return f'there are {", ".join(similar_names(name, names))}, …'
 
 
 def openmmlab_model(source: str) -> tuple[nn.Module, nn.Module, dict]:

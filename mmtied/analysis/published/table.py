@@ -23,18 +23,19 @@ from .sizes import ROWS, PublishedRow
 CLASSES = 1000
 TABLES = tuple(dict.fromkeys(row.table for row in ROWS))
 COLUMNS = (
-    'table',
-    'network',
-    'parameters M published',
-    'parameters M ours',
-    'parameters difference %',
-    'GMACs published',
-    'GMACs ours',
-    'GMACs difference %',
-    'remark',
+    *('table', 'network', 'parameters M published', 'parameters M ours', 'parameters difference %'),
+    *('GMACs published', 'GMACs ours', 'GMACs difference %', 'remark'),
 )
 # A larger difference needs a remark.
 TOLERANCE = 3
+HEADER = """# The published sizes, and ours
+
+Made by `tools/complexity.py --out-dir docs`. Published: as printed in the publication's tables; ours: counted on our
+networks and, for the baselines, on those of mmpretrain, mmdet and timm. Parameters in millions, with the head of 1000
+classes for whole networks and of the attention blocks alone in Tables 3 and 4; GMACs are multiply-adds of convolutions
+and fully connected layers for one image of 224x224, in 10^9. A difference above 3% has a remark.
+
+"""
 
 
 def gcb(**cfg) -> dict:
@@ -146,13 +147,7 @@ class ComplexityRow:
 
     def cells(self) -> tuple[str, ...]:
         """Return the row as text."""
-        return (
-            self.row.table,
-            self.row.label,
-            *self.parameters.cells(),
-            *self.gmacs.cells(),
-            self.remark,
-        )
+        return (self.row.table, self.row.label, *self.parameters.cells(), *self.gmacs.cells(), self.remark)
 
     @property
     def remark(self) -> str:
@@ -202,6 +197,12 @@ def variants_markdown() -> str:
         ours = count(name)
         lines.append(f'| {name} | `{cfg["type"]}({arguments})` | {ours.parameters / 1e6:.2f} | {ours.macs / 1e9:.2f} |')
     return '\n'.join(lines) + '\n'
+
+
+def to_page(rows: Iterable[ComplexityRow], with_variants: bool = True) -> str:
+    """Return docs/complexity.md: a section for each table, and one for all our networks if wanted."""
+    page = HEADER + to_markdown(rows)
+    return page + '\n## All our networks\n\n' + variants_markdown() if with_variants else page
 
 
 def to_csv(rows: Iterable[ComplexityRow]) -> str:

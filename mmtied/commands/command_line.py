@@ -12,9 +12,8 @@ import torch.distributed
 from mmengine.config import Config, DictAction
 
 
-def config_parser(description: str) -> argparse.ArgumentParser:
-    """Return a parser with the arguments that mmdet's train and test commands have in common."""
-    parser = argparse.ArgumentParser(description=description)
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that mmdet's train and test commands have in common."""
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='folder of logs and checkpoints (default: work_dirs/CONFIG)')
     parser.add_argument(
@@ -27,14 +26,13 @@ def config_parser(description: str) -> argparse.ArgumentParser:
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher (default: none)'
     )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
-    return parser
 
 
 def load_config(args: argparse.Namespace, adapt: Callable[[Config], None] | None = None) -> Config:
     """Return the config of the command line; --work-dir goes before the config's own, and that before the default.
 
     Args:
-        args: Of :func:`config_parser`.
+        args: Those of :func:`add_config_arguments`.
         adapt: Changes that a command makes, which --cfg-options can change again. Defaults to None.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
