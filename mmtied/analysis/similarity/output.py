@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...utils.figures import save_figure
-from ...utils.files import written_aside
+from ...utils.files import write_text, written_aside
 from ...utils.text_table import align
 from .figure import draw_histograms, draw_layers, draw_matrices
 from .measure import FilterSimilarity
@@ -34,8 +34,7 @@ def save_similarity(results: Sequence[FilterSimilarity], settings: dict, folder:
         table.writeheader()
         table.writerows(records)
     content = dict(settings=settings, networks=[result.to_dict() for result in results])
-    with written_aside(json_file) as part:
-        part.write_text(json.dumps(content, allow_nan=False, ensure_ascii=False), encoding='utf-8')
+    write_text(json_file, json.dumps(content, allow_nan=False, ensure_ascii=False))
     figures = {'histograms.png': draw_histograms, 'matrices.png': draw_matrices}
     if len(results) > 1 and len({(len(result.patterns), len(result.weights)) for result in results}) == 1:
         figures['layers.png'] = draw_layers
