@@ -30,7 +30,8 @@ if not (DOCS / 'study' / 'results.md').is_file():
 # signatures and docstrings need none of it.
 HEAVY = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmpretrain', 'cv2')
 autodoc_mock_imports = [name for name in HEAVY if find_spec(name) is None]
-autodoc_default_options = {'members': True, 'member-order': 'bysource'}
+autodoc_default_options = {'members': True, 'member-order': 'bysource', 'exclude-members': 'block'}
+autodoc_inherit_docstrings = False
 autodoc_preserve_defaults = True
 autodoc_type_aliases = {name: name for name in ('File', 'Policy', 'Run')}
 python_maximum_signature_line_length = 88

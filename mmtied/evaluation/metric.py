@@ -19,6 +19,8 @@ from .evaluate import evaluate_occlusion
 from .scores import BinScores
 from .settings import IOU_TYPES, OcclusionSettings
 
+__all__ = ['OcclusionMetric']
+
 # What the evaluation calls otherwise than mmdet.
 INSTEAD = {'iou_type': 'metric', 'bins': 'edges, zero_bin and cumulative', 'per_class': 'classwise'}
 
@@ -36,10 +38,11 @@ class OcclusionMetric(CocoMetric):
         ann_file: Ground truth. Defaults to None: taken from the dataset.
         metric: 'bbox', 'segm' or both. Defaults to 'bbox'.
         classwise: Whether to report each class. Defaults to False.
-        edges, zero_bin, cumulative: The bins, see :class:`OcclusionBins`. Default to (0, .2, .4, .6, .8, 1), True and
-            False.
+        edges, zero_bin, cumulative: The bins, see :class:`~mmtied.evaluation.OcclusionBins`. Default to (0, .2, .4, .6,
+            .8, 1), True and False.
         format_only, outfile_prefix, backend_args, collect_device, prefix: As in ``CocoMetric``.
-        options: Any other of :class:`OcclusionSettings`, such as ``definition='hybrid'`` or ``bootstrap=1000``.
+        **options: Any other of :class:`~mmtied.evaluation.OcclusionSettings`, such as ``definition='hybrid'`` or
+            ``bootstrap=1000``.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -91,7 +94,14 @@ class OcclusionMetric(CocoMetric):
             check_ground_truth(self._coco_api.dataset, ann_file, masks)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Evaluate what :meth:`process` has collected; a table goes to the log."""
+        """Evaluate what ``process`` has collected; a table goes to the log.
+
+        Args:
+            results: Ground truth and prediction of every image, as ``CocoMetric`` collects them.
+
+        Returns:
+            The scores by their keys; nothing with ``format_only``.
+        """
         logger = MMLogger.get_current_instance()
         gts, predictions = zip(*results)
         with tempfile.TemporaryDirectory() as folder:

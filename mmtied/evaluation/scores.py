@@ -14,7 +14,11 @@ SHOWN = ('AP', 'AP75')
 
 @dataclass(frozen=True)
 class ClassScores:
-    """Scores of one class, between 0 and 1."""
+    """Scores of one class, between 0 and 1.
+
+    Attributes:
+        AP, AP75: As in :class:`BinScores`.
+    """
 
     AP: float
     AP75: float

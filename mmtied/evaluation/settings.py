@@ -14,7 +14,7 @@ IOU_TYPES = ('bbox', 'segm')
 
 @dataclass(frozen=True)
 class OcclusionSettings:
-    """The options of :func:`evaluate_occlusion`.
+    """The options of :func:`evaluate_occlusion` and of :func:`compare_occlusion`.
 
     Args:
         iou_type: 'bbox' or 'segm'. Defaults to 'segm' for results with masks and without boxes, else 'bbox'.
