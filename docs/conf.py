@@ -7,6 +7,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from sphinx.application import Sphinx
+
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))
 
@@ -22,9 +24,6 @@ html_copy_source = False
 extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon']
 exclude_patterns = ['images']
 myst_heading_anchors = 3
-# The study's results are written by its own command, and linked to before there are any.
-if not (DOCS / 'study' / 'results.md').is_file():
-    suppress_warnings = ['myst.xref_missing']
 
 # What is not installed where the pages are built, such as torch on Read the Docs, is replaced by empty names:
 # signatures and docstrings need none of it.
@@ -42,6 +41,8 @@ napoleon_use_param = False
 napoleon_custom_sections = [('Attributes', 'params_style'), ('Shape', 'returns_style')]
 # `name` in a docstring is code, as in Markdown.
 default_role = 'code'
+# Dashes alone: H' is no apostrophe.
+smartquotes_action = 'D'
 
 nitpicky = True
 # Their pages are elsewhere, and links to them would have to be looked up on the net.
@@ -49,3 +50,19 @@ nitpick_ignore_regex = [
     (r'py:.*', r'(torch|numpy|np|nn|mmengine|mmcv|mmdet|pandas|matplotlib|collections|pathlib|os)\..*'),
     (r'py:.*', r'(Any|Callable|DataFrame|Figure|File|Iterable|Iterator|Mapping|Path|Policy|Run|Sequence|Tensor)'),
 ]
+
+
+def without_link(app: Sphinx, page: str, source: list[str]) -> None:
+    """Make plain text of the link to the study's results, which its command writes, while there are none."""
+    if page == 'study' and not (DOCS / 'study' / 'results.md').is_file():
+        source[0] = source[0].replace('[study/results.md](study/results.md)', '`docs/study/results.md`')
+
+
+def with_plain_defaults(app: Sphinx, what: str, name: str, thing: object, options: object, arguments: str | None, *_):
+    """Write a dataclass's default that is made anew as three dots: Sphinx cannot parse Python's own form."""
+    return arguments and arguments.replace('<factory>', '...'), None
+
+
+def setup(app: Sphinx) -> None:
+    app.connect('source-read', without_link)
+    app.connect('autodoc-process-signature', with_plain_defaults)

@@ -23,7 +23,9 @@ PUBLIC = (
     'mmtied.zoo',
     'mmtied.inferencer',
 )
-DIRECTIVE = re.compile(r'^\.\. auto(?:class|exception|function):: (\S+)$|^\.\. py:data:: (\S+)$', re.MULTILINE)
+DIRECTIVE = re.compile(
+    r'^\.\. auto(?:class|exception|function):: (\S+)$|^\.\. py:data:: (\S+)\n   :module: (\S+)$', re.MULTILINE
+)
 LINK = re.compile(r'\]\(([^)#\s]+)')
 # The study's command writes this one.
 LATER = {'study/results.md'}
@@ -32,7 +34,7 @@ PAGES = sorted([ROOT / 'README.md', *DOCS.rglob('*.md')])
 
 def names_on_pages() -> list[str]:
     pages = sorted((DOCS / 'api').glob('*.md'))
-    return [match[1] or match[2] for page in pages for match in DIRECTIVE.finditer(page.read_text())]
+    return [match[1] or f'{match[3]}.{match[2]}' for page in pages for match in DIRECTIVE.finditer(page.read_text())]
 
 
 def callables(name: str) -> Iterator[tuple[str, object]]:
