@@ -2,18 +2,22 @@
 
 A command is a module: its docstring is the help, ``add_arguments(parser)`` adds what it takes, ``main(args)`` does the
 work. What is raised for wrong input ends in one sentence; by default that is any ValueError or OSError, a command that
-knows better has a tuple ``BAD_INPUT``: an empty one shows all errors, and warnings, whole.
+knows better has a tuple ``BAD_INPUT``.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+
+from ..utils.errors import InputError
 
 BAD_INPUT = (ValueError, OSError)
 
@@ -42,30 +46,50 @@ def new_folder(text: str) -> Path:
     return path
 
 
-def make_parser(command: ModuleType) -> argparse.ArgumentParser:
-    """Return the parser of a command."""
-    parser = argparse.ArgumentParser(description=command.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def make_parser(command: ModuleType, program: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of a command; ``program`` is its name in the help, by default that of the script."""
+    parser = argparse.ArgumentParser(
+        prog=program, description=command.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     command.add_arguments(parser)
     return parser
 
 
-def run(command: ModuleType, arguments: Sequence[str] | None = None) -> None:
+def run(command: ModuleType, arguments: Sequence[str] | None = None, program: str | None = None) -> None:
     """Run a command; what is wrong with its input is one sentence, and exit status 2.
 
     Args:
         command: A module of this folder.
         arguments: Defaults to None: those of the command line.
+        program: Its name in the help. Defaults to None: that of the script.
     """
-    parser = make_parser(command)
-    args = parser.parse_args(arguments)
     bad_input = getattr(command, 'BAD_INPUT', BAD_INPUT)
-    if bad_input:
-        warnings.showwarning = lambda message, *_: print(f'warning: {message}', file=sys.stderr)
+    with ended_well(bad_input):
+        parser = make_parser(command, program)
+        args = parser.parse_args(arguments)
+        if not getattr(command, 'SHOWS_WARNINGS_WHOLE', False):
+            warnings.showwarning = lambda message, *_: print(f'warning: {message}', file=sys.stderr)
+        try:
+            command.main(args)
+        except UsageError as error:
+            parser.error(str(error))
+
+
+@contextmanager
+def ended_well(bad_input: tuple[type[Exception], ...] = (InputError,)) -> Iterator[None]:
+    """End the process as a command ends: 2 and a sentence for bad input, 130 for Ctrl-C, no word for a closed pipe.
+
+    A character that the terminal's encoding lacks is shown as its number, instead of ending the command.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='backslashreplace')
     try:
-        command.main(args)
-    except UsageError as error:
-        parser.error(str(error))
-    except BrokenPipeError:  # the reader of the output, such as head, has enough of it
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # The reader of the output, such as head, has enough of it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except bad_input as error:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 import torch.distributed
 from mmengine.config import Config, DictAction
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from ..utils.errors import InputError
+
+# Any other error of a training or test is shown whole.
+BAD_INPUT = (InputError, FileNotFoundError)
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,12 +44,14 @@ def load_config(args: argparse.Namespace, adapt: Callable[[Config], None] | None
         adapt: Changes that a command makes, which --cfg-options can change again. Defaults to None.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    config = Config.fromfile(args.config)
+    with wrong_is_input(args.config):
+        config = Config.fromfile(args.config)
     config.launcher = args.launcher
     if adapt is not None:
         adapt(config)
     if args.cfg_options is not None:
-        config.merge_from_dict(args.cfg_options)
+        with wrong_is_input('--cfg-options'):
+            config.merge_from_dict(args.cfg_options)
     if args.launcher == 'pytorch' and not torch.cuda.is_available():
         join_processes_on_cpu(config)
     if args.work_dir is not None:
@@ -49,6 +59,28 @@ def load_config(args: argparse.Namespace, adapt: Callable[[Config], None] | None
     elif config.get('work_dir') is None:
         config.work_dir = str(Path('work_dirs') / Path(args.config).stem)
     return config
+
+
+def build_runner(config: Config, source: str) -> Runner:
+    """Return the runner of a config; what cannot be built is the config's fault.
+
+    Args:
+        config: Of :func:`load_config`.
+        source: Where it comes from, for the error.
+    """
+    with wrong_is_input(source):
+        return RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
+
+
+@contextmanager
+def wrong_is_input(source: str) -> Iterator[None]:
+    """Take whatever goes wrong for a fault of the input, and name that: configs are code, and raise anything."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f'{source}: {type(error).__name__}: {error}') from error
 
 
 def join_processes_on_cpu(config: Config) -> None:

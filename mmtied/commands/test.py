@@ -5,27 +5,30 @@ import argparse
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
 from mmengine.model import is_model_wrapper
-from mmengine.registry import RUNNERS
-from mmengine.runner import CheckpointLoader, Runner
+from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from ..utils.checkpoints import checkpoint_tensors, matching
+from ..utils.errors import InputError
 from .command import UsageError
-from .command_line import add_config_arguments, load_config
+from .command_line import BAD_INPUT, add_config_arguments, build_runner, load_config, wrong_is_input
 
-BAD_INPUT = ()  # What a test dies of is shown whole.
+__all__ = ['BAD_INPUT', 'add_arguments', 'main']
+SHOWS_WARNINGS_WHOLE = True
 
 
 def refuse_other_networks(model: nn.Module, checkpoint: str) -> None:
-    """Exit with an error if tensors of the model are not in the checkpoint, which mmengine only logs."""
+    """Raise an error if tensors of the model are not in the checkpoint, which mmengine only logs."""
     if is_model_wrapper(model):
         model = model.module
     own = model.state_dict()
-    found = matching(model, checkpoint_tensors(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')))
+    with wrong_is_input(checkpoint):
+        content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+    found = matching(model, checkpoint_tensors(content))
     missing = [name for name in own if name not in found]
     if missing:
-        raise SystemExit(
-            f'error: {checkpoint} holds {len(found)} of the {len(own)} tensors of the model, not {missing[0]}: it is '
+        raise InputError(
+            f'{checkpoint} holds {len(found)} of the {len(own)} tensors of the model, not {missing[0]}: it is '
             "another network's"
         )
 
@@ -51,8 +54,10 @@ def main(args: argparse.Namespace) -> None:
         hook.out_dir = args.show_dir
     elif args.show or args.show_dir:
         config = trigger_visualization_hook(config, args)
-    runner = RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
+    runner = build_runner(config, args.config)
     refuse_other_networks(runner.model, args.checkpoint)
     if args.out is not None:
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
+    with wrong_is_input(args.config):
+        _ = runner.test_loop  # Builds the data set.
     runner.test()

@@ -5,27 +5,27 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
 
 from .. import models  # noqa: F401
+from ..utils.errors import InputError
 from .command import UsageError
-from .command_line import add_config_arguments, load_config
+from .command_line import BAD_INPUT, add_config_arguments, build_runner, load_config, wrong_is_input
 
-BAD_INPUT = ()  # What a training dies of is shown whole.
+__all__ = ['BAD_INPUT', 'add_arguments', 'main']
+SHOWS_WARNINGS_WHOLE = True
 
 
 def start_from(config: Config, checkpoint: str | None) -> None:
     """Start the backbone from a classifier's checkpoint, as mmdet's recipes do."""
     if checkpoint is not None:
         if not config.model.backbone.type.rpartition('.')[2].startswith('Tied'):
-            raise SystemExit(
-                f'error: --backbone-checkpoint: is for tied backbones, and this one is {config.model.backbone.type}, '
+            raise InputError(
+                f'--backbone-checkpoint: is for tied backbones, and this one is {config.model.backbone.type}, '
                 'which loads what its init_cfg names'
             )
         if Path(checkpoint).is_file() and is_warm_start(checkpoint):
-            raise SystemExit(
-                f'error: --backbone-checkpoint: {checkpoint} is a warm start of convert_weights.py, whose norms must '
+            raise InputError(
+                f'--backbone-checkpoint: {checkpoint} is a warm start of convert_weights.py, whose norms must '
                 'learn anew; load it by --cfg-options model.backbone.init_cfg.type=Pretrained '
                 f'model.backbone.init_cfg.checkpoint={checkpoint} model.backbone.init_cfg.prefix=backbone.'
             )
@@ -35,7 +35,8 @@ def start_from(config: Config, checkpoint: str | None) -> None:
 
 def is_warm_start(checkpoint: str) -> bool:
     """Return whether convert_weights.py made a checkpoint: it says there where each tensor came from."""
-    return 'tensors' in torch.load(checkpoint, map_location='cpu', weights_only=True).get('meta', {})
+    with wrong_is_input(checkpoint):
+        return 'tensors' in torch.load(checkpoint, map_location='cpu', weights_only=True).get('meta', {})
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,5 +70,7 @@ def main(args: argparse.Namespace) -> None:
     if args.resume is not None:
         config.resume = True
         config.load_from = None if args.resume == 'auto' else args.resume
-    runner = RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
+    runner = build_runner(config, args.config)
+    with wrong_is_input(args.config):
+        _ = runner.train_loop  # Builds the data set.
     runner.train()
