@@ -1,6 +1,8 @@
 # Every verb sets up what it needs: `make env` builds the pinned environment once and is a blink afterwards.
 PYTHON ?= python3
 RUN := .venv/bin/python
+# Files of tests are handed out whole, since what is built for a file is shared by its tests.
+SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile
 DEMO := work_dirs/demo
 DEMO_CONFIG := configs/occluded_shapes/mask-rcnn_tiedr26-mini_fpn_8e_shapes.py
 FIGURES := work_dirs/figures
@@ -20,16 +22,20 @@ check: env  ## report versions and compiled operators
 	@$(RUN) tools/check_env.py
 
 demo: env  ## make occluded scenes, train a small tied Mask R-CNN, evaluate it by occlusion
-	$(RUN) tools/occluded_scenes.py $(DEMO)/data
-	MMTIED_SHAPES=$(DEMO)/data $(RUN) tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO)/train
-	MMTIED_SHAPES=$(DEMO)/data $(RUN) tools/test.py $(DEMO_CONFIG) $(DEMO)/train/epoch_8.pth --work-dir $(DEMO)/test \
-		--cfg-options test_evaluator.outfile_prefix=$(DEMO)/results
-	$(RUN) tools/occlusion_eval.py $(DEMO)/data/instances_val.json $(DEMO)/results.segm.json --iou-type segm \
+	@echo "1 of 4: scenes of overlapping objects, in $(DEMO)/data"
+	@$(RUN) tools/occluded_scenes.py $(DEMO)/data
+	@echo "2 of 4: training a small tied Mask R-CNN; its log is in $(DEMO)/train"
+	@MMTIED_SHAPES=$(DEMO)/data $(RUN) tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO)/train --progress
+	@echo "3 of 4: its detections on the test scenes; the log is in $(DEMO)/test"
+	@MMTIED_SHAPES=$(DEMO)/data $(RUN) tools/test.py $(DEMO_CONFIG) $(DEMO)/train/epoch_8.pth --work-dir $(DEMO)/test \
+		--progress --cfg-options test_evaluator.outfile_prefix=$(DEMO)/results
+	@echo "4 of 4: AP by occlusion"
+	@$(RUN) tools/occlusion_eval.py $(DEMO)/data/instances_val.json $(DEMO)/results.segm.json --iou-type segm \
 		--bootstrap 200 --random-subsets 200 --image-dir $(DEMO)/data/val --out-dir $(DEMO)
 	@echo
-	@echo "Look at $(DEMO)/report.html in a browser, or at curve.png and gallery.png beside it; occlusion.json has all scores."
 	@echo "Next, with COCO in data/coco, on a GPU:"
 	@echo "  $(RUN) tools/train.py configs/mask_rcnn/mask-rcnn_tiedr50-4s32w_fpn_2x_coco.py --auto-scale-lr"
+	@echo "The demo's report: $(DEMO)/report.html, for a browser; curve.png and gallery.png are beside it."
 
 figures: env  ## make the pictures of docs/figures.md: train a tied network and its baseline, run every analysis
 	$(RUN) tools/occluded_scenes.py $(FIGURES)/data
@@ -55,18 +61,19 @@ docs: env  ## build the pages of docs/ and of the public names in build/docs
 	@$(RUN) -m sphinx --quiet --fresh-env --fail-on-warning --keep-going docs build/docs
 	@echo "Open build/docs/index.html in a browser."
 
-test: env lint  ## lint and run all tests
-	$(RUN) -m pytest
+test: env lint  ## lint and run all tests, on all cores (at most 4)
+	$(RUN) -m pytest $(SIDE_BY_SIDE)
 
-fast: env  ## run the tests that train no network
-	$(RUN) -m pytest -m "not slow"
+fast: env  ## run the tests that take no more than seconds each
+	$(RUN) -m pytest $(SIDE_BY_SIDE) -m "not slow"
 
 fuzz: env  ## try the property tests on random examples, many more than `test` does
 	$(RUN) -m pytest -m hypothesis --hypothesis-profile fuzz --hypothesis-show-statistics
 
-lint: env  ## check with ruff
+lint: env  ## check with ruff and mypy
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
 
 format: env  ## format with ruff
 	$(RUN) -m ruff check --fix .
@@ -76,5 +83,5 @@ lock:  ## compile requirements/lock.txt anew (needs uv)
 	requirements/compile.sh
 
 clean:  ## remove the demo's and figures' files and tools' caches; your runs and the cached environment stay
-	rm -rf $(DEMO) $(FIGURES) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(DEMO) $(FIGURES) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	@[ ! -L .venv ] || rm .venv

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import profiles  # noqa: F401
+import profiles
 import pytest
 import torch
 from mmengine.logging import MMLogger
@@ -19,6 +19,12 @@ from pages import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = Path(os.environ.get('MMTIED_TEST_DATA', ROOT.parent / 'shared' / 'data'))
+profiles.register()
+if 'PYTEST_XDIST_WORKER_COUNT' in os.environ:
+    # Side by side they share the cores, and so do the processes that they start.
+    threads = max(1, (os.cpu_count() or 1) // int(os.environ['PYTEST_XDIST_WORKER_COUNT']))
+    torch.set_num_threads(threads)
+    os.environ['OMP_NUM_THREADS'] = str(threads)
 
 
 @pytest.fixture(autouse=True)

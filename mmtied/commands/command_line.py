@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -15,6 +15,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ..utils.errors import InputError
+from .progress import ProgressHook, log_to_file_alone
 
 # Any other error of a training or test is shown whole.
 BAD_INPUT = (InputError, FileNotFoundError)
@@ -32,6 +33,9 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher (default: none)'
+    )
+    parser.add_argument(
+        '--progress', action='store_true', help='show a progress bar; the log goes to its file in the work dir alone'
     )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
@@ -61,15 +65,20 @@ def load_config(args: argparse.Namespace, adapt: Callable[[Config], None] | None
     return config
 
 
-def build_runner(config: Config, source: str) -> Runner:
-    """Return the runner of a config; what cannot be built is the config's fault.
+def build_runner(config: Config, args: argparse.Namespace, loop: str) -> Runner:
+    """Return the runner of a config, its data sets built; what cannot be built is the config's fault.
 
     Args:
         config: Of :func:`load_config`.
-        source: Where it comes from, for the error.
+        args: Those of :func:`add_config_arguments`.
+        loop: The runner's loop that is to run, 'train_loop' or 'test_loop'.
     """
-    with wrong_is_input(source):
-        return RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
+    with wrong_is_input(args.config), log_to_file_alone() if args.progress else nullcontext():
+        runner = RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
+        getattr(runner, loop)  # Built when it is asked for.
+    if args.progress:
+        runner.register_hook(ProgressHook())
+    return runner
 
 
 @contextmanager

@@ -54,10 +54,8 @@ def main(args: argparse.Namespace) -> None:
         hook.out_dir = args.show_dir
     elif args.show or args.show_dir:
         config = trigger_visualization_hook(config, args)
-    runner = build_runner(config, args.config)
+    runner = build_runner(config, args, 'test_loop')
     refuse_other_networks(runner.model, args.checkpoint)
     if args.out is not None:
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
-    with wrong_is_input(args.config):
-        _ = runner.test_loop  # Builds the data set.
     runner.test()

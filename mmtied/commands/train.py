@@ -70,7 +70,4 @@ def main(args: argparse.Namespace) -> None:
     if args.resume is not None:
         config.resume = True
         config.load_from = None if args.resume == 'auto' else args.resume
-    runner = build_runner(config, args.config)
-    with wrong_is_input(args.config):
-        _ = runner.train_loop  # Builds the data set.
-    runner.train()
+    build_runner(config, args, 'train_loop').train()

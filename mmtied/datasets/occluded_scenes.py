@@ -81,7 +81,9 @@ def make_scene(rng: np.random.Generator, size: int, ratio: float, textures: str 
         raise ValueError(f'ratio={ratio} must lie in [0, .9]')
     if textures not in TEXTURES:
         raise ValueError(f'textures={textures!r} must be one of {TEXTURES}')
-    masks, labels, found, tries = [], [], np.inf, TRIES
+    masks: list[np.ndarray] = []
+    labels: list[int] = []
+    found, tries = np.inf, TRIES
     while not masks or (tries > 0 and abs(found - ratio) > TOLERANCE) or (ratio == 0 and found > 0):
         tries -= 1
         shapes = random_shapes(rng, size, ratio)

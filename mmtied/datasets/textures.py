@@ -79,8 +79,8 @@ def background(rng: np.random.Generator, size: int) -> np.ndarray:
 def photometric_variation(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     """Return the image with random gain, gamma, colour cast, blur and noise."""
     values = (image / 255.0) ** rng.uniform(0.7, 1.4) * rng.uniform(0.75, 1.2) * rng.uniform(0.9, 1.1, 3)
-    values = cv2.GaussianBlur(values, (0, 0), rng.uniform(0.3, 0.9))
-    values += rng.normal(0, rng.uniform(0.005, 0.03), image.shape)
+    values = np.asarray(cv2.GaussianBlur(values, (0, 0), rng.uniform(0.3, 0.9)))
+    values = values + rng.normal(0, rng.uniform(0.005, 0.03), image.shape)
     return (np.clip(values, 0, 1) * 255).round().astype(np.uint8)
 
 

@@ -7,6 +7,7 @@ and needs no compiled operators.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule, Sequential, initialize
@@ -61,7 +62,8 @@ class ResidualBackbone(BaseModule):
         ValueError: If an argument is out of its range; the message names it and the values that are right.
     """
 
-    block: type[Bottleneck]
+    block: type[Any]  # A Bottleneck; what it takes beyond the frame's arguments, only its backbone knows.
+    init_cfg: dict | list[dict] | None
     stage_blocks = {26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
     def __init__(

@@ -8,6 +8,7 @@ from the text and fitted to all published parameter and FLOP counts; docs/archit
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmcv.cnn import ConvModule
@@ -167,7 +168,7 @@ class TiedResNet(ResidualBackbone):
         [(1, 256, 16, 16), (1, 512, 8, 8), (1, 1024, 4, 4), (1, 2048, 2, 2)]
     """
 
-    block = TiedBottleneck
+    block: type[Any] = TiedBottleneck
 
     def __init__(
         self,

@@ -76,7 +76,7 @@ def score(name: str, row: int = 0) -> Value:
 
     def value(run: dict) -> tuple[float, np.ndarray]:
         kept = run['rows'][row]
-        return points(kept[name]), points(kept.get(f'{name}_samples', ()))
+        return float(points(kept[name])), points(kept.get(f'{name}_samples', ()))
 
     return value
 
@@ -106,7 +106,7 @@ def similarity(run: dict) -> tuple[float, np.ndarray]:
     return 100 * float(mean['trained'] - mean['start']), np.array([])
 
 
-def points(kept: float | Sequence[float | None]) -> np.ndarray | float:
+def points(kept: float | Sequence[float | None]) -> np.ndarray:
     """Return kept scores in points, from 0 to 100."""
     return 100 * UNIT * np.array(kept, dtype=float)
 

@@ -6,6 +6,8 @@ second; this is the first, kept here for the comparison alone. docs/architecture
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from mmcv.cnn import ConvModule
 from mmengine.model import ModuleList, Sequential
@@ -45,7 +47,7 @@ class WholeEntryBottleneck(Bottleneck):
         entry_blocks: int,
         mixer: str,
         mixer_blocks: int,
-        **frame,
+        **frame: Any,
     ) -> None:
         super().__init__(**frame)
         if (style, mixer) != ('pytorch', 'sum'):

@@ -145,9 +145,9 @@ def choose(layers: Mapping[str, nn.Module], policy: Policy) -> dict[str, int]:
         if callable(policy):
             source, blocks = 'policy', policy(name, layer)
         else:
-            source = next((pattern for pattern in patterns if fnmatchcase(name, pattern)), None)
+            source = next((pattern for pattern in patterns if fnmatchcase(name, pattern)), '')
             unused.discard(source)
-            blocks = policy.get(source)
+            blocks = policy.get(source) if source else None
         if blocks is None:
             continue
         if type(blocks) is not int or blocks < 1:

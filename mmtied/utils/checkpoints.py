@@ -8,7 +8,7 @@ and loading stays safe for everything else.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -23,7 +23,7 @@ STATISTICS = ('min', 'max', 'mean', 'current')
 DTYPES = ('?', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'f2', 'f4', 'f8')
 
 
-def statistic(owner: type, name: str):
+def statistic(owner: type, name: str) -> Callable:
     """Stand in for ``getattr``, by which a history buffer's methods are pickled, and get nothing but these."""
     if owner is not HistoryBuffer or name not in STATISTICS:
         raise UnpicklingError(f'getattr({owner!r}, {name!r}) is not allowed in a checkpoint')
@@ -39,8 +39,7 @@ def allow_runner_checkpoints() -> None:
     if digit_version(torch.__version__) < digit_version('2.6'):
         return  # There these checkpoints load, and the list does not take a stand-in.
     # Numpy renamed its core package; a checkpoint names these functions by the place they had when it was written.
-    reconstruct, _, _ = np.empty(0).__reduce__()
-    scalar, _ = np.float64(0).__reduce__()
+    reconstruct, scalar = np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0]
     torch.serialization.add_safe_globals(
         [
             HistoryBuffer,

@@ -34,7 +34,8 @@ def read_picture(file: str | Path) -> Image.Image:
         InputError: If it is not there or cannot be read.
     """
     try:
-        with Image.open(file) as picture:
+        with Image.open(file) as opened:
+            picture: Image.Image = opened
             if picture.mode.startswith('I'):  # 16 bits, of which converting would keep the lowest 8
                 picture = Image.fromarray((np.asarray(picture) >> 8).clip(0, 255).astype(np.uint8))
             return picture.convert('RGB')

@@ -63,6 +63,7 @@ def test_equals_the_json(written, iou_type):
     truth = written / 'gt.json'
     wanted = evaluate_occlusion(truth, written / f'results.{iou_type}.json', iou_type)
     found = evaluate_occlusion(truth, written / 'results.pkl', iou_type)
+    # Exactly: mmdet's writer of json and the reader of the pickle subtract the same corners.
     assert [row.to_dict() for row in found.rows()] == [row.to_dict() for row in wanted.rows()]
     assert found.all.AP > 0.3
 

@@ -12,7 +12,7 @@ from mmtied.commands.verbs import VERBS, main
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = ROOT / 'mmtied' / 'commands'
-HELPERS = {'__init__', 'command', 'command_line', 'verbs'}
+HELPERS = {'__init__', 'command', 'command_line', 'progress', 'verbs'}
 MMTIED = [sys.executable, '-c', 'from mmtied.commands.verbs import main; main()']
 
 

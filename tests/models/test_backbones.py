@@ -284,13 +284,13 @@ def test_errors_name_the_argument_of_the_block(name, argument, named):
 
 @every
 def test_any_memory_layout_and_one_image(name):
-    backbone = small(name).eval()
-    wide = images(1, 64, 128)
-    x = wide[..., ::2]
+    # In doubles: each layout has sums in an order of its own, whose floats differ by much after so many layers.
+    backbone = small(name).double().eval()
+    x = images(1, 64, 128).double()[..., ::2]
     wanted = backbone(x.contiguous())
     for layout in (x, x.contiguous(memory_format=torch.channels_last)):
         for a, b in zip(backbone(layout), wanted):
-            assert_close(a, b, rtol=1e-4, atol=1e-4)
+            assert_close(a, b)
 
 
 @every

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -62,8 +63,8 @@ def make_operators(channels: int, filters: int, kernel: int, blocks: Sequence[in
     """Return the operators for every B: ``filters`` times B output channels keep the FLOPs equal."""
     operators = []
     for b in blocks:
-        shape = dict(in_channels=channels, out_channels=filters * b, kernel_size=kernel, padding=kernel // 2)
-        shape |= dict(bias=False, device=device)
+        shape: dict[str, Any] = dict(in_channels=channels, out_channels=filters * b, kernel_size=kernel)
+        shape |= dict(padding=kernel // 2, bias=False, device=device)
         if b == 1:
             layer = nn.Conv2d(**shape)
             operators.append(Operator('standard', b, layer=layer, run=layer))

@@ -121,7 +121,7 @@ class Comparison:
     @property
     def equal_as_printed(self) -> bool:
         """Whether ours has the published digits when it is rounded to as many."""
-        decimals = len(self.published.partition('.')[2])
+        decimals = len((self.published or '').partition('.')[2])
         return f'{self.ours:.{decimals}f}' == self.published
 
     @property
@@ -152,8 +152,8 @@ class ComplexityRow:
     @property
     def remark(self) -> str:
         """Why ours differ; where they differ by rounding alone, that."""
-        compared = [one for one in (self.parameters, self.gmacs) if one.difference is not None]
-        rounded = any(abs(one.difference) > TOLERANCE and one.equal_as_printed for one in compared)
+        compared = (self.parameters, self.gmacs)
+        rounded = any(abs(one.difference or 0) > TOLERANCE and one.equal_as_printed for one in compared)
         return self.row.remark or ('equal to the printed digits' if rounded else '')
 
 

@@ -7,16 +7,17 @@ from itertools import cycle
 from textwrap import wrap
 
 import numpy as np
-from matplotlib import colormaps
+from matplotlib import color_sequences, colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.typing import ColorType
 
 from ...utils.figures import plain
 from .measure import BINS, KINDS, FilterSimilarity, LayerSimilarity
 
-COLOURS = ('#1f6fb4', '#d1495b', *colormaps['Dark2'].colors)
+COLOURS = ('#1f6fb4', '#d1495b', *color_sequences['Dark2'])
 IN_ROW = 8  # matrices
 MOST_NAMED = 15  # layers; the names of more would cover the lines
 RED_TO_BLUE = colormaps['RdBu_r'].with_extremes(bad='#b8c0c8')  # dead filters are grey
@@ -108,7 +109,7 @@ def draw_layers(results: Sequence[FilterSimilarity]) -> Figure:
     return figure
 
 
-def draw_steps(axes: Axes, layer: LayerSimilarity, colour: tuple, label: str) -> None:
+def draw_steps(axes: Axes, layer: LayerSimilarity, colour: ColorType, label: str) -> None:
     """Draw the histogram of a layer's pairs as a line."""
     axes.stairs(layer.histogram(), BINS, color=colour, label=label, linewidth=1.2)
     axes.tick_params(labelsize=7)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -42,7 +43,9 @@ class GuidedReLUs(TorchFunctionMode):
         return output
 
 
-def guided_patterns(network: nn.Module, layer: nn.Module, batches: Iterable[Tensor], filters: Sequence[int]) -> Tensor:
+def guided_patterns(
+    network: nn.Module, layer: nn.Module, batches: Iterable[Tensor], filters: Sequence[int] | np.ndarray
+) -> Tensor:
     """Return the patterns of some filters of a layer, averaged over images.
 
     The pattern of a filter for an image is the guided gradient of the sum of its positive responses with respect to
@@ -68,7 +71,8 @@ def guided_patterns(network: nn.Module, layer: nn.Module, batches: Iterable[Tens
     outputs: list[Tensor] = []
     # What comes after the layer may change its output in place.
     handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output.clone()))
-    sums, images = None, 0
+    sums: Tensor | None = None
+    images = 0
     try:
         for batch in batches:
             outputs.clear()
@@ -89,6 +93,8 @@ def guided_patterns(network: nn.Module, layer: nn.Module, batches: Iterable[Tens
     if not relus.count:
         text = f'{type(network).__name__} runs no ReLU, so that its patterns are ordinary gradients'
         warnings.warn(text, stacklevel=2)
+    if sums is None:
+        raise ValueError('batches: there are no images')
     return sums / images
 
 
@@ -104,7 +110,7 @@ def map_widths(network: nn.Module, layers: Mapping[str, nn.Module], images: Tens
         ValueError: If the network does not take the images, a layer is not reached, or it returns something else than
             maps (N, C, h, h).
     """
-    shapes: dict[str, object] = {}
+    shapes: dict[str, tuple[int, ...] | str] = {}
     handles = [
         layer.register_forward_hook(lambda module, inputs, output, name=name: shapes.update({name: shape_of(output)}))
         for name, layer in layers.items()
@@ -118,13 +124,16 @@ def map_widths(network: nn.Module, layers: Mapping[str, nn.Module], images: Tens
     finally:
         for handle in handles:
             handle.remove()
+    widths = {}
     for name in layers:
         if name not in shapes:
             raise ValueError(f'layer {name}: images do not pass it')
+        shape = shapes[name]
         # Of square images only maps with the channels last are not square.
-        if not isinstance(shapes[name], tuple) or len(shapes[name]) != 4 or shapes[name][2] != shapes[name][3]:
-            raise ValueError(f'layer {name}: returns {shapes[name]} and not a map (N, C, h, w), so it has no filters')
-    return {name: shapes[name][1] for name in layers}
+        if not isinstance(shape, tuple) or len(shape) != 4 or shape[2] != shape[3]:
+            raise ValueError(f'layer {name}: returns {shape} and not a map (N, C, h, w), so it has no filters')
+        widths[name] = shape[1]
+    return widths
 
 
 def shape_of(output: object) -> tuple[int, ...] | str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,7 +14,7 @@ from ..network.load import Network
 
 SIZE = 32
 UNTIED = dict(splits=1, base_width=64, blocks=(1,), entry_blocks=1, shortcut_blocks=1, mixer='none')
-NETWORKS = {'ResNet-26 mini': UNTIED, 'TiedResNet-26 mini': {}}
+NETWORKS: dict[str, dict[str, Any]] = {'ResNet-26 mini': UNTIED, 'TiedResNet-26 mini': {}}
 
 
 class Classifier(nn.Module):

@@ -45,6 +45,11 @@ def detector(request, tmp_path_factory) -> Network:
     return load_network(str(config))
 
 
+def pixels(picture: Image.Image, size: int) -> torch.Tensor:
+    """The middle of a picture, (1, 3, size, size)."""
+    return torch.from_numpy(np.array(crop(picture, size))).permute(2, 0, 1)[None]
+
+
 def check_caption(panel: Panel, name: str, score: torch.Tensor) -> None:
     """The number is rounded to two decimals, which two ways to one score may do differently."""
     found, _, number = panel.caption.rpartition(': ')
@@ -75,7 +80,7 @@ def test_classifier_equals_the_definition(picture, source, layer, chosen):
         return state['map'].clone()
 
     handle = network.backbone.get_submodule(chosen).register_forward_hook(hook)
-    logit = model(network.normalise(torch.from_numpy(np.asarray(crop(picture, 96))).permute(2, 0, 1)[None]))[0, 7]
+    logit = model(network.normalise(pixels(picture, 96)))[0, 7]
     handle.remove()
     (gradient,) = torch.autograd.grad(logit, state['map'])
     cam = (gradient.mean((2, 3), keepdim=True) * state['map']).sum(1)[0].clamp(min=0).detach()
@@ -137,7 +142,7 @@ def test_what_a_network_cannot_take_is_said(picture):
 def test_class_that_the_classifier_finds(picture):
     network = load_network('mmpretrain::resnet/resnet18_8xb32_in1k.py')
     panel = explain(network, picture, size=64)
-    x = network.normalise(torch.from_numpy(np.asarray(crop(picture, 64))).permute(2, 0, 1)[None])
+    x = network.normalise(pixels(picture, 64))
     scores = network.model(x, mode='tensor').softmax(1)[0]
     check_caption(panel, network.classes[int(scores.argmax())], scores.max())
     assert panel.box is None
