@@ -9,6 +9,11 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import torch
+from mmengine.registry import MODELS
+
+from mmtied.models import VARIANTS
+from mmtied.zoo import build_backbone
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / 'docs'
@@ -83,6 +88,21 @@ def test_the_check_of_arguments_sees_what_is_left_out():
         """
 
     assert unexplained(function) == {'c', 'd'}
+
+
+def test_the_backbone_of_contributing_runs(monkeypatch):
+    code = re.search(r'```python\n(.*?)```', (DOCS / 'contributing.md').read_text(), re.DOTALL)[1]
+    for names, name in ((VARIANTS, 'plaintiedresnet26'), (MODELS.module_dict, 'PlainTiedResNet')):
+        monkeypatch.setitem(names, name, None)  # so that it is taken out again
+        del names[name]
+    exec(code, {'__name__': 'plain_tied_resnet'})
+    backbone = build_backbone('plaintiedresnet26')
+    backbone.init_weights()
+    assert type(backbone.layer1[0].conv.conv).__name__ == 'TiedConv2d'
+    outs = backbone.train()(torch.randn(2, 3, 64, 64))
+    assert [tuple(out.shape) for out in outs] == [(2, 256 * 2**i, 16 // 2**i, 16 // 2**i) for i in range(4)]
+    outs[-1].square().mean().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in backbone.parameters())
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
