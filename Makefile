@@ -10,7 +10,7 @@ PAIR := r26 tiedr26
 PAIR_CONFIGS := $(PAIR:%=configs/occluded_shapes/mask-rcnn_%-mini_fpn_8e_shapes.py)
 PAIR_OPTIONS := --checkpoints $(PAIR:%=$(FIGURES)/%/epoch_8.pth) --names ResNet-26-mini TiedResNet-26-mini
 
-.PHONY: help env check demo figures test fast fuzz lint format lock clean
+.PHONY: help env check demo figures docs test fast fuzz lint format lock clean
 
 help:  ## show the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,10 @@ figures: env  ## make the pictures of docs/figures.md: train a tied network and 
 	$(RUN) tools/grad_cam.py $(PAIR_CONFIGS) $(PAIR_OPTIONS) --image-dir $(FIGURES)/data/val --images 4 \
 		--target box --layer layer3 --out-dir $(FIGURES)/grad_cam
 	$(RUN) tools/probe_similarity.py --out-dir $(FIGURES)/probe
+
+docs: env  ## build the pages of docs/ and of the public names in build/docs
+	@$(RUN) -m sphinx --quiet --fresh-env --fail-on-warning --keep-going docs build/docs
+	@echo "Open build/docs/index.html in a browser."
 
 test: env lint  ## lint and run all tests, on all cores (at most 4)
 	$(RUN) -m pytest $(SIDE_BY_SIDE)

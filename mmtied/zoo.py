@@ -15,6 +15,15 @@ from torch import nn
 from .models.variants import VARIANTS
 from .utils.names import similar_names
 
+__all__ = [
+    'build_backbone',
+    'config_file',
+    'config_files',
+    'read_config',
+    'register_in_mmpretrain',
+    'zoo_root',
+]
+
 PACKAGE = Path(__file__).resolve().parent
 
 
@@ -30,7 +39,10 @@ def config_files() -> dict[str, Path]:
 
 
 def config_file(name: str) -> str:
-    """Return the path of a config by its name, such as 'mask-rcnn_tiedr50-4s32w_fpn_2x_coco'.
+    """Return the path of a config by its name.
+
+    Args:
+        name: Such as 'mask-rcnn_tiedr50-4s32w_fpn_2x_coco', without '.py'.
 
     Raises:
         ValueError: If there is no such config; the message has similar names.
@@ -45,7 +57,9 @@ def config_file(name: str) -> str:
 def read_config(source: str) -> Config:
     """Return a config by its path, by the name of one of ours, or as 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'.
 
-    A name of ``mmtied.models.VARIANTS``, such as 'tiedresnet50-s', is a config whose model is a backbone alone.
+    Args:
+        source: A path, a name of :func:`config_files`, a config of another package behind its name and '::', or a name
+            of :data:`mmtied.models.VARIANTS`, such as 'tiedresnet50-s': a config whose model is a backbone alone.
 
     Raises:
         ValueError: If there is no such config, or it cannot be read.

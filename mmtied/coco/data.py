@@ -1,6 +1,6 @@
 """What is evaluated: ground truth and detections as checked columns.
 
-Images and categories are known by their index in the order of their ids.
+Images and categories are known by their place in the order of their ids.
 """
 
 from __future__ import annotations
@@ -12,31 +12,55 @@ import numpy as np
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """A checked COCO ground truth; rows of the arrays are annotations."""
+    """A checked COCO ground truth; rows of the arrays are annotations.
 
-    images: list[dict]  # id, file_name, width, height (the size only where masks are evaluated); in the order of ids
-    categories: list[dict]  # id, name; in the order of ids
-    image: np.ndarray  # (n,) index in `images`
-    category: np.ndarray  # (n,) index in `categories`
-    bbox: np.ndarray  # (n, 4) x, y, width, height
-    iscrowd: np.ndarray  # (n,) bool
-    segmentation: list | None  # (n,) RLE or polygons; None where no mask is needed
-    labels: np.ndarray  # (categories,) index in `categories` of each category of the file: what mmdet calls its label
-    orphans: int  # annotations of images that the file does not list; left out, as the reference API does
+    Attributes:
+        images: id, file_name, width and height (the size only where masks are evaluated) of each, in the order of ids.
+        categories: id and name of each, in the order of ids.
+        image: Index in ``images``, (n,).
+        category: Index in ``categories``, (n,).
+        bbox: x, y, width, height in pixels, (n, 4).
+        iscrowd: (n,) bool.
+        segmentation: n run-length encodings or lists of polygons; None where no mask is needed.
+        labels: Index in ``categories`` of each category of the file, which mmdet calls its label, (categories,).
+        orphans: Number of annotations of images that the file does not list; left out, as the reference API does.
+    """
+
+    images: list[dict]
+    categories: list[dict]
+    image: np.ndarray
+    category: np.ndarray
+    bbox: np.ndarray
+    iscrowd: np.ndarray
+    segmentation: list | None
+    labels: np.ndarray
+    orphans: int
 
 
 @dataclass(frozen=True)
 class Detections:
-    """Checked COCO results; rows of the arrays are detections."""
+    """Checked COCO results; rows of the arrays are detections.
 
-    image: np.ndarray  # (n,) index in the images of the ground truth
-    category: np.ndarray  # (n,) index in its categories
-    score: np.ndarray  # (n,)
-    bbox: np.ndarray | None  # (n, 4) x, y, width, height; None where masks are evaluated
-    segmentation: list | None  # (n,) RLE or polygons; None where boxes are evaluated
+    Attributes:
+        image: Index in the images of the ground truth, (n,).
+        category: Index in its categories, (n,).
+        score: (n,).
+        bbox: x, y, width, height in pixels, (n, 4); None where masks are evaluated.
+        segmentation: n run-length encodings or lists of polygons; None where boxes are evaluated.
+    """
+
+    image: np.ndarray
+    category: np.ndarray
+    score: np.ndarray
+    bbox: np.ndarray | None
+    segmentation: list | None
 
     def rows(self, chosen: np.ndarray) -> Detections:
-        """Return some of the detections, chosen by (n,) bool."""
+        """Return some of the detections.
+
+        Args:
+            chosen: Which, (n,) bool.
+        """
         segmentation = self.segmentation
         if segmentation is not None:
             segmentation = [segmentation[row] for row in np.flatnonzero(chosen)]

@@ -38,7 +38,13 @@ class Shape:
 
 @dataclass(frozen=True)
 class Scene:
-    """An image (H, W, 3) in BGR, with the visible mask (H, W) and the class index of every object, lowest first."""
+    """An image with the visible mask and the class of every object, lowest first.
+
+    Attributes:
+        image: (H, W, 3), uint8, BGR.
+        masks: Of each object where it is visible, (H, W), bool.
+        labels: Of each object its class, an index of :data:`~mmtied.datasets.CLASSES`.
+    """
 
     image: np.ndarray
     masks: list[np.ndarray]
@@ -61,6 +67,13 @@ def make_scene(rng: np.random.Generator, size: int, ratio: float, textures: str 
 
     Raises:
         ValueError: If an argument is out of its range.
+
+    Example:
+        >>> import numpy as np
+        >>> from mmtied.datasets import make_scene
+        >>> scene = make_scene(np.random.default_rng(0), size=64, ratio=0)
+        >>> scene.image.shape, scene.ratio
+        ((64, 64, 3), 0.0)
     """
     if size < 64:
         raise ValueError(f'size={size} must be at least 64 pixels')
@@ -178,6 +191,10 @@ def write_scenes(
 
     Returns:
         Path of the json file.
+
+    Raises:
+        ValueError: If size or textures are out of their range.
+        OSError: If an image cannot be written.
     """
     folder = Path(folder)
     (folder / split).mkdir(parents=True, exist_ok=True)

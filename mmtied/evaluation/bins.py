@@ -8,9 +8,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..utils.options import option
+from ..utils.options import explained, option
 
 
+@explained
 @dataclass(frozen=True)
 class OcclusionBins:
     """Bins between ascending edges from 0 to 1, each with its lower edge and without its upper one.
@@ -22,6 +23,12 @@ class OcclusionBins:
 
     Raises:
         ValueError: If the edges do not ascend from 0 to 1 or more.
+
+    Example:
+        >>> from mmtied.evaluation import OcclusionBins
+        >>> bins = OcclusionBins((0, 0.5, 1))
+        >>> bins.labels, bins.assign([0, 0.2, 0.5]).tolist()
+        (['0', '(0, .5)', '[.5, 1]'], [0, 1, 2])
     """
 
     edges: tuple[float, ...] = option(
@@ -45,6 +52,10 @@ class OcclusionBins:
 
         The edges lie half-way between the centres. There is no bin of exactly 0.
 
+        Args:
+            centres: Two or more that ascend, from 0 to below 1.
+            cumulative: As of the class. Defaults to False.
+
         Raises:
             ValueError: If there are fewer than two centres, or they do not ascend between 0 and 1.
         """
@@ -65,7 +76,7 @@ class OcclusionBins:
 
     @property
     def labels(self) -> list[str]:
-        """A label for each row: '0', '(0, .2)', '[.2, .4)', …, '[.8, 1]', or cumulative '≥ 0', '> 0', '≥ .2', …."""
+        """The label of each row, '0', '(0, .2)', '[.2, .4)', …, '[.8, 1]', or cumulative '≥ 0', '> 0', '≥ .2', …."""
         if self.cumulative:
             labels = [f'≥ {_short(low)}' for low, _ in self.limits]
             return [labels[0], '> 0', *labels[2:]] if self.zero_bin else labels
@@ -77,7 +88,10 @@ class OcclusionBins:
         return labels
 
     def assign(self, ratios: Iterable[float]) -> np.ndarray:
-        """Return the bin of each ratio, -1 for NaN (an image without instances).
+        """Return the bin of each ratio, (n,), -1 for NaN (an image without instances).
+
+        Args:
+            ratios: n ratios, from 0 up.
 
         Raises:
             ValueError: If a ratio is below 0.
@@ -92,7 +106,13 @@ class OcclusionBins:
         return np.where(known, index, -1)
 
     def members(self, assigned: np.ndarray) -> list[np.ndarray]:
-        """Return which of the assigned ratios each row holds, as bool; cumulative rows hold all bins from theirs up."""
+        """Return which of the assigned ratios each row holds, (n,) bool for each row.
+
+        Cumulative rows hold all bins from theirs up.
+
+        Args:
+            assigned: What :meth:`assign` returned, (n,).
+        """
         rows = range(len(self.labels))
         return [assigned >= row if self.cumulative else assigned == row for row in rows]
 

@@ -22,6 +22,8 @@ from .settings import IOU_TYPES, OcclusionOptions, OcclusionSettings
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+__all__ = ['OcclusionMetric']
+
 # What the evaluation calls otherwise than mmdet.
 INSTEAD = {'iou_type': 'metric', 'bins': 'edges, zero_bin and cumulative', 'per_class': 'classwise'}
 
@@ -38,10 +40,12 @@ class OcclusionMetric(CocoMetric):
     Args:
         ann_file: Ground truth. Defaults to None: taken from the dataset.
         metric: 'bbox', 'segm' or both. Defaults to 'bbox'.
-        classwise: Whether to report each class, which :class:`OcclusionSettings` calls ``per_class``.
-        edges, zero_bin, cumulative: The bins, see :class:`OcclusionBins`.
+        classwise: Whether to report each class, which :class:`~mmtied.evaluation.OcclusionSettings` calls
+            ``per_class``. Defaults to False.
+        edges, zero_bin, cumulative: The bins, see :class:`~mmtied.evaluation.OcclusionBins`, which has their defaults.
         format_only, outfile_prefix, backend_args, collect_device, prefix: As in ``CocoMetric``.
-        options: Any other of :class:`OcclusionSettings`, such as ``definition='hybrid'`` or ``bootstrap=1000``.
+        **options: Any other of :class:`~mmtied.evaluation.OcclusionSettings`, such as ``definition='hybrid'`` or
+            ``bootstrap=1000``.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -93,7 +97,14 @@ class OcclusionMetric(CocoMetric):
             check_ground_truth(self._coco_api.dataset, ann_file, masks)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Evaluate what :meth:`process` has collected; a table goes to the log."""
+        """Evaluate what ``process`` has collected; a table goes to the log.
+
+        Args:
+            results: Ground truth and prediction of every image, as ``CocoMetric`` collects them.
+
+        Returns:
+            The scores by their keys; nothing with ``format_only``.
+        """
         logger = MMLogger.get_current_instance()
         gts, predictions = zip(*results)
         with tempfile.TemporaryDirectory() as folder:

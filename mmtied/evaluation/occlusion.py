@@ -41,10 +41,12 @@ def evaluate_occlusion(
         ground_truth: COCO ground truth, as a path or as loaded json.
         results: COCO results (a list of detections), as a path or as loaded json, or the path of a pickle that mmdet's
             ``test.py --out`` wrote.
-        iou_type, bins, options: See :class:`OcclusionSettings`.
+        iou_type, bins: See :class:`OcclusionSettings`. Default to that of the results, and to exactly 0, then steps
+            of .2.
         name: Of the detector. Defaults to the stem of the results' path.
         strict: Whether scores outside [0, 1], boxes of negative size and empty results are errors. Defaults to True.
         quiet: Whether to show no progress bars. Defaults to True.
+        **options: Any other of :class:`OcclusionSettings`, such as ``definition='hybrid'`` or ``bootstrap=1000``.
 
     Raises:
         InputError: If an input cannot be evaluated; the message names the file and the entry.
@@ -78,12 +80,13 @@ def compare_occlusion(
     """Evaluate two detectors on the same bins: what one gains over the other in each, free of the bin's own bias.
 
     Args:
-        ground_truth, iou_type, bins, strict, quiet, options: As in :func:`evaluate_occlusion`.
+        ground_truth, iou_type, bins, strict, quiet, **options: As in :func:`evaluate_occlusion`.
         first, second: Results of the detectors; differences are second less first.
         names: Of the detectors. Defaults to the stems of the results' paths, with their folders where these are equal.
 
     Raises:
-        InputError, ValueError: As :func:`evaluate_occlusion`.
+        InputError: If an input cannot be evaluated, or both results are one file.
+        ValueError: If an option is out of its range, or the names are not two that differ.
     """
     settings = OcclusionSettings(iou_type=iou_type, bins=bins or OcclusionBins(), **options)
     names = names or detector_names([first, second])

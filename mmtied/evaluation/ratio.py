@@ -39,7 +39,7 @@ def occlusion_ratio(
     Args:
         boxes: Boxes (x, y, width, height) in pixels, as in COCO's json, of shape (n, 4).
         masks: n compressed run-length encodings of one size; given instead of boxes, or with them for `hybrid`.
-        definition: One of `DEFINITIONS`. Defaults to 'covered'.
+        definition: 'covered', 'union', 'pairwise' or 'hybrid'. Defaults to 'covered'.
         classes: n classes; only overlap within a class counts, numerator and denominator are summed over the classes.
             Defaults to None: all overlap counts.
 
@@ -48,6 +48,11 @@ def occlusion_ratio(
 
     Raises:
         ValueError: If a box or an argument makes no sense, or the boxes or masks that a definition needs are missing.
+
+    Example:
+        >>> from mmtied.evaluation import occlusion_ratio
+        >>> occlusion_ratio([[0, 0, 4, 4], [2, 0, 4, 4]])  # 8 square pixels of each are under the other
+        0.5
     """
     region = make_region(boxes, masks, definition)
     if not len(region):
@@ -113,11 +118,15 @@ def image_ratios(
     Crowd regions are left out: they do not count as instances. NaN for an image without instances.
 
     Args:
-        truth: With segmentations where the region is 'segm' or the definition `hybrid`.
+        truth: As :func:`~mmtied.coco.sets.read_sets` returns it, or a result's ``ground_truth``; with segmentations
+            where the region is 'segm' or the definition `hybrid`.
         definition: See :func:`occlusion_ratio`.
         region: 'bbox' (default) or 'segm'; `hybrid` uses both.
         same_class: Whether only overlap within a class counts. Defaults to False.
         quiet: Whether to show no progress bar. Defaults to True.
+
+    Raises:
+        ValueError: As :func:`occlusion_ratio`.
     """
     ratios = np.full(len(truth.images), np.nan)
     for index, _, *arguments in _instances(truth, definition, region=region, same_class=same_class, quiet=quiet):
@@ -132,7 +141,15 @@ def instance_ratios(
     same_class: bool = False,
     quiet: bool = True,
 ) -> np.ndarray:
-    """Return the occlusion of every annotation, (n,); NaN for crowd regions. The arguments are as in `image_ratios`."""
+    """Return the occlusion of every annotation, (n,) in [0, 1]; NaN for crowd regions.
+
+    Args:
+        truth, region, same_class, quiet: As in :func:`image_ratios`.
+        definition: 'covered' (default) or 'hybrid'.
+
+    Raises:
+        ValueError: As :func:`instance_occlusion`.
+    """
     shares = np.full(len(truth.image), np.nan)
     for _, rows, *arguments in _instances(truth, definition, region=region, same_class=same_class, quiet=quiet):
         shares[rows] = instance_occlusion(*arguments)

@@ -62,7 +62,7 @@ class OcclusionResult:
 
     @property
     def models(self) -> list[OcclusionResult]:
-        """The results of each detector: this one."""
+        """The results of each detector, here of the one."""
         return [self]
 
     def rows(self) -> list[BinScores]:

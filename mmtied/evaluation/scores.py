@@ -21,7 +21,13 @@ class _ByName:
 
 @dataclass(frozen=True)
 class Scores(_ByName):
-    """Scores between 0 and 1, or differences of two; AP is averaged over IoU .50:.95. NaN without ground truth."""
+    """Scores between 0 and 1, or differences of two. NaN without ground truth.
+
+    Attributes:
+        AP: Averaged over the IoU thresholds .50:.95.
+        AP50, AP75: At one threshold.
+        AR: Recall, averaged over the thresholds, at 100 detections of a class and image.
+    """
 
     AP: float
     AP50: float
@@ -40,7 +46,11 @@ SCORES = tuple(one.name for one in fields(Scores))
 
 @dataclass(frozen=True)
 class ClassScores(_ByName):
-    """Scores of one class, between 0 and 1."""
+    """Scores of one class, between 0 and 1.
+
+    Attributes:
+        AP, AP75: As in :class:`Scores`.
+    """
 
     AP: float
     AP75: float

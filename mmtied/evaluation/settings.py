@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypedDict
 
-from ..utils.options import option
+from ..utils.options import explained, option
 from .bins import OcclusionBins
 from .engine import ENGINES
 from .regions import DEFINITIONS
@@ -16,9 +16,10 @@ from .regions import DEFINITIONS
 IOU_TYPES = ('bbox', 'segm')
 
 
+@explained
 @dataclass(frozen=True)
 class OcclusionSettings:
-    """The options of :func:`evaluate_occlusion`; what each is stands beside it.
+    """The options of :func:`evaluate_occlusion` and of :func:`compare_occlusion`.
 
     Raises:
         ValueError: If an option is out of its range, or two do not go together.
@@ -30,7 +31,10 @@ class OcclusionSettings:
         choices=IOU_TYPES,
         otherwise='segm for results with masks and without boxes, else bbox',
     )
-    bins: OcclusionBins = field(default_factory=OcclusionBins)
+    bins: OcclusionBins = field(
+        default_factory=OcclusionBins,
+        metadata={'help': 'bins of the occlusion ratio', 'otherwise': 'exactly 0, then steps of .2'},
+    )
     definition: str = option(
         'covered', 'what counts as overlap; docs/occlusion.md has the formulas', choices=DEFINITIONS
     )

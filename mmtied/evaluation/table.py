@@ -12,7 +12,12 @@ from .settings import OcclusionSettings
 
 @dataclass(frozen=True)
 class Table:
-    """A title, and columns of equal length by their names."""
+    """A table of text; ``print`` shows it aligned.
+
+    Attributes:
+        title: The line above it.
+        columns: Columns of equal length by their names.
+    """
 
     title: str
     columns: dict[str, list[str]]

@@ -42,6 +42,13 @@ class TiedConv2d(nn.Conv2d):
 
     Raises:
         ValueError: If ``blocks * groups`` does not divide the channels.
+
+    Example:
+        >>> import torch
+        >>> from mmtied.layers import TiedConv2d
+        >>> conv = TiedConv2d(64, 128, 3, padding=1, blocks=4)
+        >>> tuple(conv.weight.shape), tuple(conv(torch.zeros(2, 64, 8, 8)).shape)
+        ((32, 16, 3, 3), (2, 128, 8, 8))
     """
 
     def __init__(
@@ -93,6 +100,9 @@ class TiedConv2d(nn.Conv2d):
         It reads any memory layout without a copy of the features and serves groups as well. On a CPU it is up to 2.7
         times as quick as :meth:`fold_blocks`, and nowhere takes more than 1.3 times its time
         (``benchmarks/results/tied_conv_forms_cpu.csv``).
+
+        Args:
+            x: As of the layer.
         """
         weight = self.weight.unflatten(0, (self.groups, 1, -1))
         weight = weight.expand(-1, self.blocks, -1, -1, -1, -1).flatten(0, 2)  # (out, in / (B G), k, k)
@@ -110,6 +120,9 @@ class TiedConv2d(nn.Conv2d):
 
         On CUDA this is the published form: its time stays level where that of group convolution grows with the
         number of groups (Fig. 3).
+
+        Args:
+            x: (N, in_channels, H, W), contiguous; the layer has no groups.
         """
         n, _, h, w = x.shape
         x = x.view(n * self.blocks, self.in_channels // self.blocks, h, w)

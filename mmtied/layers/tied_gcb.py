@@ -43,6 +43,12 @@ class TiedGCB(ContextBlock):
 
     Raises:
         ValueError: If ``blocks * groups`` does not divide C or the hidden channels, or ``ratio`` leaves none.
+
+    Example:
+        >>> import torch
+        >>> from mmtied.layers import TiedGCB
+        >>> tuple(TiedGCB(256)(torch.zeros(2, 256, 8, 8)).shape)
+        (2, 256, 8, 8)
     """
 
     # The name that the plugin has in a block: checkpoints of networks with ContextBlock fit.

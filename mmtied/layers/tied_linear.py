@@ -35,6 +35,13 @@ class TiedLinear(nn.Linear):
 
     Raises:
         ValueError: If ``blocks`` does not divide the features.
+
+    Example:
+        >>> import torch
+        >>> from mmtied.layers import TiedLinear
+        >>> layer = TiedLinear(64, 16, blocks=4)
+        >>> tuple(layer.weight.shape), tuple(layer(torch.zeros(2, 64)).shape)
+        ((4, 16), (2, 16))
     """
 
     def __init__(

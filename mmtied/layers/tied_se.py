@@ -39,6 +39,12 @@ class TiedSE(BaseModule):
 
     Raises:
         ValueError: If ``blocks * ratio`` does not divide the channels, or ``blocks`` the squeezed channels.
+
+    Example:
+        >>> import torch
+        >>> from mmtied.layers import TiedSE
+        >>> tuple(TiedSE(256, blocks=4)(torch.zeros(2, 256, 8, 8)).shape)
+        (2, 256, 8, 8)
     """
 
     def __init__(

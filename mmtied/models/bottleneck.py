@@ -44,14 +44,25 @@ class Bottleneck(BaseModule):
 
     @abstractmethod
     def residual(self, x: Tensor) -> Tensor:
-        """Return the residual branch of the input, before the addition."""
+        """Return the residual branch of the input, before the addition: (N, in, H, W) -> (N, 4 p, H', W').
+
+        Args:
+            x: The input of the block, (N, in, H, W).
+        """
 
     @abstractmethod
     def last_norm(self) -> nn.Module:
         """Return the norm that ends the residual branch: a zero weight makes the block an identity."""
 
     def build_plugins(self, *widths: int) -> None:
-        """Build the plugins behind the entry, the 3x3 convolutions and the exit, which have the given widths."""
+        """Build the plugins behind the entry, the 3x3 convolutions and the exit.
+
+        Args:
+            *widths: The channels in these three places.
+
+        Raises:
+            ValueError: If two plugins of the block have one name.
+        """
         self.plugin_names: dict[str, list[str]] = {position: [] for position in PLUGIN_POSITIONS}
         for plugin in self.plugins:
             width = widths[PLUGIN_POSITIONS.index(plugin['position'])]
@@ -63,7 +74,12 @@ class Bottleneck(BaseModule):
             self.plugin_names[plugin['position']].append(name)
 
     def plug(self, x: Tensor, position: str) -> Tensor:
-        """Pass the features through the plugins of a position."""
+        """Pass the features through the plugins of a position.
+
+        Args:
+            x: (N, C, H, W), with the width of the position.
+            position: 'after_conv1', 'after_conv2' or 'after_conv3'.
+        """
         for name in self.plugin_names[position]:
             x = getattr(self, name)(x)
         return x

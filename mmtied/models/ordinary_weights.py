@@ -93,6 +93,9 @@ def split_checkpoint(content: Mapping) -> tuple[dict[str, Tensor], dict[str, Ten
         content: What a checkpoint of torchvision, timm, mmdet or mmpretrain loads as: a state dict, or a mapping that
             has one at 'state_dict' or 'model'. The head of torchvision and timm gets mmpretrain's name.
 
+    Returns:
+        Tensors by their names, of the backbone and of the rest.
+
     Raises:
         ValueError: If it holds no tensors.
     """

@@ -21,10 +21,10 @@ from .pretrained import load_pretrained, pretrained_configs
 class ResidualBackbone(BaseModule):
     """Stem and stages of ResNet around the bottleneck of a subclass, with mmdet's arguments and training habits.
 
-    A subclass sets :attr:`block` and passes what only its block knows as ``block_cfg``.
+    A subclass sets ``block`` and passes what only its block knows as ``block_cfg``.
 
     Args:
-        depth: A key of :attr:`stage_blocks`.
+        depth: 26, 50, 101 or 152, a key of ``stage_blocks``.
         block_cfg: Arguments of the block beyond the frame's own: of all blocks, or a list with those of each stage.
         shortcut_blocks: Blocks of the projection shortcut, one number or one for each stage. Defaults to 1, an
             ordinary convolution.
@@ -49,6 +49,10 @@ class ResidualBackbone(BaseModule):
         zero_init_residual: Whether every block starts as an identity. Defaults to True.
         init_cfg: mmengine's initialisation config, such as ``dict(type='Pretrained', checkpoint=…)``. Defaults to
             None: Kaiming for the convolutions, 1 for the norms. Any other is applied on top of that.
+
+    Attributes:
+        block: The class of the blocks.
+        stage_blocks: How many blocks each stage has, by depth.
 
     Shape:
         Input (N, in_channels, H, W). Output a tuple with (N, 4 * base_channels * 2^i, H / s_i, W / s_i) for every
@@ -189,7 +193,11 @@ class ResidualBackbone(BaseModule):
             module.requires_grad_(False)
 
     def train(self, mode: bool = True) -> ResidualBackbone:
-        """Set the mode, but keep frozen stages, and batch norms if ``norm_eval``, as they are in evaluation."""
+        """Set the mode, but keep frozen stages, and batch norms if ``norm_eval``, as they are in evaluation.
+
+        Args:
+            mode: Whether it is that of training. Defaults to True.
+        """
         super().train(mode)
         self._freeze_stages()
         if mode and self.norm_eval:

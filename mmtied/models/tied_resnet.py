@@ -148,8 +148,8 @@ class TiedResNet(ResidualBackbone):
         num_stages: Stages, 1 to 4. Defaults to 4.
         **kwargs: Arguments of mmdet's ResNet: ``in_channels, stem_channels, base_channels, strides, dilations,
             out_indices, style, deep_stem, avg_down, frozen_stages, conv_cfg, norm_cfg, norm_eval, plugins, with_cp,
-            zero_init_residual, init_cfg``, see :class:`ResidualBackbone`. A ``dcn`` is refused: a deformable
-            convolution has no tied form.
+            zero_init_residual, init_cfg``, see :class:`~mmtied.models.residual_backbone.ResidualBackbone`. A ``dcn``
+            is refused: a deformable convolution has no tied form.
         block_cfg: What the block of a subclass takes beyond these. Defaults to None.
 
     Shape:

@@ -18,6 +18,9 @@ def untie(model: nn.Module) -> nn.Module:
 
     Args:
         model: Any network, or a tied layer.
+
+    Returns:
+        The network itself; for a tied layer, the ordinary one.
     """
     tied = [module for module in model.modules() if isinstance(module, TiedConv2d | TiedLinear)]
     shared: dict[nn.Parameter, nn.Parameter] = {}

@@ -25,7 +25,15 @@ HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_p
 
 @dataclass(frozen=True)
 class TiedLayer:
-    """A layer that was tied: its name, its class before, B, and what it has and costs, before and after."""
+    """A layer that was tied.
+
+    Attributes:
+        name: In the network, such as 'layer4.0.conv2'.
+        layer: Its class before, such as 'Conv2d'.
+        blocks: B.
+        parameters: How many it has, before and after.
+        macs: Its multiply-adds for one image, before and after; None where they were not counted.
+    """
 
     name: str
     layer: str
@@ -36,7 +44,13 @@ class TiedLayer:
 
 @dataclass(frozen=True)
 class LeftLayer:
-    """A layer that was chosen but left as it is, and the reason."""
+    """A layer that was chosen but left as it is.
+
+    Attributes:
+        name: In the network.
+        layer: Its class.
+        reason: Why, in words.
+    """
 
     name: str
     layer: str
@@ -84,8 +98,8 @@ def tie_model(model: nn.Module, policy: Policy, run: Run | None = None) -> TieRe
         policy: Which layers get how many blocks. Either a mapping of name patterns with ``*``, ``?`` and ``[…]`` to B,
             such as ``{'*.downsample.*': 1, 'layer[34].*.conv2': 4}``, where the first pattern that fits decides and 1
             leaves a layer; or a function of name and layer that returns B, or None to leave it.
-        run: If given, multiply-adds are counted, before and after: for one image of this height and width, or in the
-            run of a function, ``lambda model: model.predict(images, samples)``.
+        run: If given, multiply-adds are counted, before and after: for one image of this height and width in pixels, or
+            in the run of a function, ``lambda model: model.predict(images, samples)``. Defaults to None.
 
     Returns:
         What was tied, and what was left and why.

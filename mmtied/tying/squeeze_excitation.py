@@ -23,8 +23,8 @@ def tie_se(model: nn.Module, blocks: int, run: Run | None = None) -> TieReport:
 
     Args:
         model: A network with ``SELayer``, such as mmpretrain's SEResNet and EfficientNet and mmdet's EfficientNet.
-        blocks: B.
-        run: As in :func:`tie_model`.
+        blocks: B, the number of equal blocks that share the layers.
+        run: As in :func:`tie_model`. Defaults to None.
 
     Returns:
         What was tied; an ``SELayer`` whose channels B does not divide, or that returns its scale alone, is left.

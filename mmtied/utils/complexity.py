@@ -16,7 +16,12 @@ Run = tuple[int, int] | Callable[[nn.Module], object]
 
 @dataclass(frozen=True)
 class Complexity:
-    """Trainable parameters, and multiply-adds for one image."""
+    """What :func:`complexity` counts.
+
+    Attributes:
+        parameters: Trainable parameters.
+        macs: Multiply-adds for one image.
+    """
 
     parameters: int
     macs: int
@@ -35,6 +40,12 @@ def complexity(network: nn.Module, run: Run = (224, 224)) -> Complexity:
 
     Raises:
         ValueError: If the network does not run.
+
+    Example:
+        >>> from torch import nn
+        >>> from mmtied.analysis import complexity
+        >>> complexity(nn.Conv2d(3, 8, 3, padding=1), (16, 16))
+        Complexity(parameters=224, macs=55296)
     """
     return Complexity(
         parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
@@ -58,7 +69,14 @@ class Counted(nn.Module):
 
 
 def macs_by_module(network: nn.Module, run: Run = (224, 224)) -> dict[str, int]:
-    """Return the multiply-adds of every module that has some, by its name; '' is the network itself."""
+    """Return the multiply-adds of every module that has some, by its name; '' is the network itself.
+
+    Args:
+        network, run: As in :func:`complexity`.
+
+    Raises:
+        ValueError: If the network does not run.
+    """
     # The counter would want gradients of parameters that require them.
     network = copy.deepcopy(network).requires_grad_(False)
     network.eval()  # Not chained: mmdet's backbones return None.

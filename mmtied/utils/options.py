@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import Field, field, fields
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar('T')
 
 
 def option(default: Any, help: str, **details: Any) -> Any:
@@ -18,6 +20,17 @@ def option(default: Any, help: str, **details: Any) -> Any:
             stands in the help as the default; ``negated``, the help of the argument that turns it off.
     """
     return field(default=default, metadata={'help': help, **details})
+
+
+def explained(settings: type[T]) -> type[T]:
+    """Put the fields' help and defaults into the docstring of a dataclass, before what it raises."""
+    lines = ['Args:']
+    for one in fields(settings):
+        help = one.metadata['help']
+        lines.append(f'    {one.name}: {help[0].upper()}{help[1:]}. Defaults to {_stated(one)}.')
+    before, raises, after = (settings.__doc__ or '').partition('Raises:')
+    settings.__doc__ = '\n    '.join([before + lines[0], *lines[1:]]) + f'\n\n    {raises}{after}'
+    return settings
 
 
 def add_options(parser: argparse._ActionsContainer, settings: type, names: Sequence[str], **defaults: Any) -> None:
@@ -58,6 +71,13 @@ def _add_option(parser: argparse._ActionsContainer, one: Field, default: Any) ->
         metavar=details.get('metavar'),
         help=f'{help} (default: {details.get("otherwise", _shown(default))})',
     )
+
+
+def _stated(one: Field) -> str:
+    """Return what the docstring says of a default."""
+    if 'otherwise' in one.metadata:
+        return one.metadata['otherwise']
+    return repr(one.default)
 
 
 def _shown(default: Any) -> str:

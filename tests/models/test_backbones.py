@@ -261,12 +261,23 @@ def test_two_plugins_of_one_name_need_a_postfix(name):
         (dict(plugins=[dict(cfg=dict(type='TiedSE'), position='after_conv1', stages=(True,))]), r'stages=\(True,\) '),
         (dict(dcn=dict(type='DCNv2')), "dcn={'type': 'DCNv2'}.*no tied form"),
         (dict(stage_with_dcn=(False, True, True, True)), r'stage_with_dcn=\(False, True.*no tied form'),
-        (dict(entry_blocks=3), r'layer1\.0: entry: TiedConv2d: in_channels=16 .*blocks=3'),
         (dict(shortcut_blocks=3), r'layer1\.0: shortcut: TiedConv2d: in_channels=16 .*blocks=3'),
-        (dict(base_width=25), 'base_width=25 gives splits of 6.25 channels'),
     ],
 )
 def test_errors_name_the_argument(name, argument, named):
+    with pytest.raises(ValueError, match=f'{name}.*{named}'):
+        small(name, **argument)
+
+
+@pytest.mark.parametrize('name', ['TiedResNet', 'TiedResNeXt', 'TiedSENet', 'TiedResNeSt'])
+@pytest.mark.parametrize(
+    'argument, named',
+    [
+        (dict(entry_blocks=3), r'layer1\.0: entry: TiedConv2d: in_channels=16 .*blocks=3'),
+        (dict(base_width=25), 'base_width=25 gives splits of 6.25 channels'),
+    ],
+)
+def test_errors_name_the_argument_of_the_block(name, argument, named):
     with pytest.raises(ValueError, match=f'{name}.*{named}'):
         small(name, **argument)
 
