@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from .arms import Arm, staged, untied
 
 ARMS: dict[str, Arm] = {
-    'calibration': Arm('untied, watched', untied(), validations=6),
+    'calibration': Arm('untied, watched', untied(), validations=3),
     'untied': Arm('untied', untied(), similarity=True),
     'tied': Arm('tied', similarity=True),
     # 9: tie where redundancy is.
@@ -131,8 +131,8 @@ class Schedule:
         small: Whether it is a run of the machinery alone, which shows nothing about networks.
     """
 
-    steps: dict[str, int] = field(default_factory=lambda: {'scenes': 4000, 'nuclei': 1500})
-    milestones: tuple[float, float] = (1 / 2, 5 / 6)
+    steps: dict[str, int] = field(default_factory=lambda: {'scenes': 6000, 'nuclei': 1500})
+    milestones: tuple[float, float] = (0.4, 0.8)
     scenes: tuple[int, int] = (4000, 1000)
     seed: int = 7
     small: bool = False
