@@ -96,17 +96,17 @@ def check_ground_truth(data: Any, source: str, masks: bool = False) -> GroundTru
             wrong = np.flatnonzero((sizes < 1) | (sizes > LARGEST) | (sizes % 1 != 0))
             if wrong.size:
                 raise InputError(f"{source}: images[{wrong[0]}]: '{key}' is {sizes[wrong[0]]:g}, it must be {right}")
-            for image, size in zip(images, sizes.astype(int).tolist()):
-                image[key] = size
+            for entry, size in zip(images, sizes.astype(int).tolist()):
+                entry[key] = size
     images.sort(key=id_order)
     categories = [{'id': entry['id'], 'name': as_text(entry.get('name', entry['id']))} for entry in data['categories']]
-    names = Counter(category['name'] for category in categories)
-    for category in categories:
-        if names[category['name']] > 1:
-            category['name'] += f' ({category["id"]})'
-    file_order = [category['id'] for category in categories]
+    names = Counter(entry['name'] for entry in categories)
+    for entry in categories:
+        if names[entry['name']] > 1:
+            entry['name'] += f' ({entry["id"]})'
+    file_order = [entry['id'] for entry in categories]
     categories.sort(key=id_order)
-    index = {category['id']: i for i, category in enumerate(categories)}
+    index = {entry['id']: i for i, entry in enumerate(categories)}
 
     where = f'{source}: annotations'
     image = read_indices(data['annotations'], 'image_id', where=where, known=images)

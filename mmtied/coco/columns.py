@@ -83,12 +83,12 @@ def read_indices(entries: list, key: str, where: str, known: list[dict]) -> np.n
     ids = [entry['id'] for entry in known]
     if set(map(type, values)) | set(map(type, ids)) == {int}:
         with contextlib.suppress(OverflowError):  # beyond 64 bits
-            ids, wanted = (np.array(part, dtype=np.int64) for part in (ids, values))
-            indices = np.searchsorted(ids, wanted).clip(max=len(ids) - 1)
-            return np.where(ids[indices] == wanted, indices, -1)
-    indices = {entry['id']: i for i, entry in enumerate(known)}
+            ordered, wanted = (np.array(part, dtype=np.int64) for part in (ids, values))
+            indices = np.searchsorted(ordered, wanted).clip(max=len(ordered) - 1)
+            return np.where(ordered[indices] == wanted, indices, -1)
+    index = {entry['id']: i for i, entry in enumerate(known)}
     try:
-        return np.array([indices.get(value, -1) for value in values], dtype=np.int64)
+        return np.array([index.get(value, -1) for value in values], dtype=np.int64)
     except TypeError:
         i = next(i for i, value in enumerate(values) if not isinstance(value, Hashable))
         raise InputError(f"{where}[{i}]: '{key}' is {shown(values[i])}, it must be an id") from None

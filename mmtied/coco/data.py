@@ -10,8 +10,31 @@ from dataclasses import dataclass
 import numpy as np
 
 
+class Entries:
+    """What a ground truth's annotations and a detector's detections have in common: the rows of their arrays."""
+
+    image: np.ndarray
+    category: np.ndarray
+    bbox: np.ndarray | None
+    segmentation: list | None
+
+    @property
+    def boxes(self) -> np.ndarray:
+        """``bbox`` for where boxes are evaluated, and so must be there."""
+        if self.bbox is None:
+            raise ValueError('boxes are needed, but only masks were read')
+        return self.bbox
+
+    @property
+    def masks(self) -> list:
+        """``segmentation`` for where masks are evaluated, and so must be there."""
+        if self.segmentation is None:
+            raise ValueError('masks are needed, but only boxes were read')
+        return self.segmentation
+
+
 @dataclass(frozen=True)
-class GroundTruth:
+class GroundTruth(Entries):
     """A checked COCO ground truth; rows of the arrays are annotations.
 
     Attributes:
@@ -38,7 +61,7 @@ class GroundTruth:
 
 
 @dataclass(frozen=True)
-class Detections:
+class Detections(Entries):
     """Checked COCO results; rows of the arrays are detections.
 
     Attributes:

@@ -6,7 +6,7 @@ import io
 import pickle
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -27,7 +27,7 @@ ALLOWED = {
 }
 
 
-def is_pickle(source: Any) -> bool:
+def is_pickle(source: Any) -> TypeGuard[str | PathLike]:
     """Return whether a source of results is a path that ends in .pkl or .pickle."""
     return isinstance(source, (str, PathLike)) and Path(source).suffix in ('.pkl', '.pickle')
 

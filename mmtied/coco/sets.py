@@ -38,16 +38,17 @@ def read_sets(
         InputError: If one cannot be evaluated, or a file is given twice; the message names the file and the entry.
     """
     refuse_twice([ground_truth, *sources])
-    contents = [None if is_pickle(source) else read_json(source, 'results', results=True) for source in sources]
+    # Pickles are read after the ground truth: their labels are places in its list of categories.
+    contents = [source if is_pickle(source) else read_json(source, 'results', results=True) for source in sources]
     if iou_type is None:
-        iou_type = iou_type_of(contents[0] and contents[0][0])
+        iou_type = iou_type_of(contents[0][0] if isinstance(contents[0], tuple) else None)
     truth = check_ground_truth(*read_json(ground_truth, 'ground truth'), masks=masks or iou_type == 'segm')
     found = []
-    for source, content in zip(sources, contents):
-        if content is None:
-            found.append(read_pickle(source, truth, iou_type))
-        else:
+    for content in contents:
+        if isinstance(content, tuple):
             found.append(check_results(*content, ground_truth=truth, iou_type=iou_type, strict=strict))
+        else:
+            found.append(read_pickle(content, truth, iou_type))
     return truth, found, iou_type
 
 

@@ -7,7 +7,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..evaluation import InputError, OcclusionBins, OcclusionSettings, compare_occlusion, evaluate_occlusion
+from ..evaluation import (
+    InputError,
+    OcclusionBins,
+    OcclusionComparison,
+    OcclusionResult,
+    OcclusionSettings,
+    compare_occlusion,
+    evaluate_occlusion,
+)
 from ..utils.options import add_options, chosen_options
 from .command import UsageError, new_folder
 
@@ -86,6 +94,7 @@ def checked(args: argparse.Namespace) -> dict[str, Any]:
 
 def main(args: argparse.Namespace) -> None:
     options = checked(args) | {'quiet': args.quiet}
+    result: OcclusionResult | OcclusionComparison
     if len(args.files) == 1:
         result = evaluate_occlusion(args.ground_truth, *args.files, name=args.names and args.names[0], **options)
     else:

@@ -7,7 +7,13 @@ another detection finds (IoU of .5 or more).
 import argparse
 from pathlib import Path
 
-from ..evaluation import OcclusionSettings, compare_occlusion, evaluate_occlusion
+from ..evaluation import (
+    OcclusionComparison,
+    OcclusionResult,
+    OcclusionSettings,
+    compare_occlusion,
+    evaluate_occlusion,
+)
 from ..evaluation.report.samples import choose_samples, save_samples
 from ..utils.options import add_options, chosen_options
 from .command import UsageError, at_least
@@ -34,6 +40,7 @@ def main(args: argparse.Namespace) -> None:
     if args.out.suffix not in ('.png', '.pdf'):
         raise UsageError(f'--out: {args.out} must end in .png or .pdf')
     options = chosen_options(args, OcclusionSettings)
+    result: OcclusionResult | OcclusionComparison
     if len(args.results) == 1:
         result = evaluate_occlusion(args.ground_truth, *args.results, name=args.names and args.names[0], **options)
     else:

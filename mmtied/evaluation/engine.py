@@ -103,13 +103,13 @@ class PycocotoolsEngine:
         from pycocotools.cocoeval import COCOeval
 
         self.detections = len(found.score)
-        shape = {'segmentation': found.segmentation} if iou_type == 'segm' else {'bbox': found.bbox.tolist()}
+        shape = {'segmentation': found.masks} if iou_type == 'segm' else {'bbox': found.boxes.tolist()}
         # Of a detection's area only the sign counts, and masks have no negative one.
-        areas = [1.0] * self.detections if iou_type == 'segm' else found.bbox[:, 2:].prod(1).tolist()
-        sets = (
+        areas = [1.0] * self.detections if iou_type == 'segm' else found.boxes[:, 2:].prod(1).tolist()
+        sets: tuple[dict[str, list], ...] = (
             {'bbox': truth.bbox.tolist(), 'area': _areas(truth, ignored).tolist()}
             | {'iscrowd': truth.iscrowd.astype(int).tolist()}
-            | ({'segmentation': truth.segmentation} if iou_type == 'segm' else {}),
+            | ({'segmentation': truth.masks} if iou_type == 'segm' else {}),
             {'score': found.score.tolist(), 'area': areas, 'iscrowd': [0] * self.detections} | shape,
         )
         apis = []
@@ -164,7 +164,10 @@ class PycocotoolsEngine:
         return matched, counted
 
 
-ENGINES = {'hotcoco': HotcocoEngine, 'pycocotools': PycocotoolsEngine}
+ENGINES: dict[str, type[HotcocoEngine] | type[PycocotoolsEngine]] = {
+    'hotcoco': HotcocoEngine,
+    'pycocotools': PycocotoolsEngine,
+}
 
 
 def hotcoco_evaluation(
@@ -180,11 +183,11 @@ def hotcoco_evaluation(
         truth.bbox,
         area=_areas(truth, ignored),
         iscrowd=truth.iscrowd.astype(np.int64),
-        segmentation=truth.segmentation if masks else None,
+        segmentation=truth.masks if masks else None,
     )
-    boxes = np.zeros((len(found.score), 4)) if masks else found.bbox
+    boxes = np.zeros((len(found.score), 4)) if masks else found.boxes
     rows = np.column_stack([found.image + 1, boxes, found.score, found.category + 1])
-    dt = gt.load_res(rows, segmentation=found.segmentation if masks else None)
+    dt = gt.load_res(rows, segmentation=found.masks if masks else None)
     return hotcoco.COCOeval(gt, dt, iou_type)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from hotcoco.primitives import mask_iou
 from pycocotools import mask as rle
 
-from ..coco.data import Detections, GroundTruth
+from ..coco.data import Detections, Entries, GroundTruth
 from ..coco.masks import to_rle
 from .engine import hotcoco_evaluation
 from .scores import Errors
@@ -85,12 +85,12 @@ def _hit_in_part(truth: GroundTruth, found: Detections, iou_type: str) -> np.nda
     if iou_type == 'segm':
         for row, first, count in zip(instances, begin, counts):
             image = truth.images[truth.image[row]]
-            candidates = [to_rle(found.segmentation[k], image) for k in order[first : first + count]]
-            best[row] = mask_iou(candidates, [to_rle(truth.segmentation[row], image)], [False]).max()
+            candidates = [to_rle(found.masks[k], image) for k in order[first : first + count]]
+            best[row] = mask_iou(candidates, [to_rle(truth.masks[row], image)], [False]).max()
     elif len(instances):
         starts = np.cumsum(counts) - counts
         pairs = order[np.repeat(begin - starts, counts) + np.arange(counts.sum())]
-        ious = _paired_iou(np.repeat(truth.bbox[instances], counts, axis=0), found.bbox[pairs])
+        ious = _paired_iou(np.repeat(truth.bbox[instances], counts, axis=0), found.boxes[pairs])
         best[instances] = np.maximum.reduceat(ious, starts)
     return (best >= PARTIAL_IOU) & (best < MATCH_IOU)
 
@@ -134,16 +134,21 @@ def redundant_partials(truth: GroundTruth, found: Detections, iou_type: str) -> 
     of_truth = np.where(truth.iscrowd, -1, of_truth)
     for group in np.intersect1d(of_truth, of_found):
         instances, detections = np.flatnonzero(of_truth == group), np.flatnonzero(of_found == group)
-        if iou_type == 'segm':
-            image = truth.images[truth.image[instances[0]]]
-            regions = [
-                [to_rle(entries.segmentation[row], image) for row in rows]
-                for entries, rows in ((found, detections), (truth, instances))
-            ]
-        else:
-            regions = [found.bbox[detections], truth.bbox[instances]]
-        ious = rle.iou(*regions, [0] * len(instances))  # (detections, instances)
+        image = truth.images[truth.image[instances[0]]]
+        # (detections, instances)
+        ious = rle.iou(
+            _regions(found, detections, iou_type=iou_type, image=image),
+            _regions(truth, instances, iou_type=iou_type, image=image),
+            [0] * len(instances),
+        )
         best = ious.max(1)
         whole = ious.max(0) >= MATCH_IOU
         redundant[detections] = (best >= PARTIAL_IOU) & (best < MATCH_IOU) & whole[ious.argmax(1)]
     return redundant
+
+
+def _regions(entries: Entries, rows: np.ndarray, iou_type: str, image: dict) -> list[dict] | np.ndarray:
+    """Return the masks or boxes of one image as pycocotools takes them."""
+    if iou_type == 'segm':
+        return [to_rle(entries.masks[row], image) for row in rows]
+    return entries.boxes[rows]

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.evaluation import CocoMetric
@@ -26,6 +26,12 @@ __all__ = ['OcclusionMetric']
 
 # What the evaluation calls otherwise than mmdet.
 INSTEAD = {'iou_type': 'metric', 'bins': 'edges, zero_bin and cumulative', 'per_class': 'classwise'}
+
+
+class MetricOptions(OcclusionOptions, total=False):
+    """The options of all evaluations that an :class:`OcclusionMetric` makes."""
+
+    bins: OcclusionBins
 
 
 @METRICS.register_module()
@@ -54,6 +60,9 @@ class OcclusionMetric(CocoMetric):
     """
 
     default_prefix = 'occlusion'
+    # Of CocoMetric: None until they are known.
+    _coco_api: Any
+    cat_ids: Any
 
     def __init__(
         self,
@@ -77,7 +86,8 @@ class OcclusionMetric(CocoMetric):
             name = min(unknown)
             hint = f'; use {INSTEAD[name]}' if name in INSTEAD else ''
             raise TypeError(f'OcclusionMetric: there is no argument {name!r}{hint}')
-        self.options = options | {
+        self.options: MetricOptions = {
+            **options,
             'bins': OcclusionBins(tuple(edges), zero_bin, cumulative),
             'per_class': classwise,
         }
@@ -92,7 +102,7 @@ class OcclusionMetric(CocoMetric):
             collect_device=collect_device,
             prefix=prefix,
         )
-        if self._coco_api is not None:
+        if ann_file is not None:
             masks = settings.needs_masks or 'segm' in self.metrics
             check_ground_truth(self._coco_api.dataset, ann_file, masks)
 
@@ -118,7 +128,7 @@ class OcclusionMetric(CocoMetric):
             if self.format_only:
                 logger.info(f'results are saved in {Path(prefix).parent}')
                 return {}
-            scores = {}
+            scores: dict[str, float] = {}
             for iou_type in self.metrics:
                 result = evaluate_occlusion(
                     self._ground_truth(), files[iou_type], iou_type, name='results', strict=False, **self.options

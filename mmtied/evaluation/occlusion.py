@@ -96,13 +96,12 @@ def compare_occlusion(
         ground_truth, [first, second], names=names, settings=settings, strict=strict, quiet=quiet
     )
     differences = []
-    for i, (one, other) in enumerate(zip(*([result.all, *result.bins] for result in results))):
+    rows, other_rows = ([result.all, *result.bins] for result in results)
+    for one, other, sampled in zip(rows, other_rows, samples):
         scores = other.scores - one.scores
-        intervals = {}
-        if samples[i] is not None:
-            intervals = _intervals(samples[i][:, 1] - samples[i][:, 0], scores, least=-1)
+        intervals = {} if sampled is None else _intervals(sampled[:, 1] - sampled[:, 0], scores, least=-1)
         differences.append(Difference(one.label, one.lower, upper=one.upper, scores=scores, interval=intervals))
-    return OcclusionComparison(*results, differences[0], differences[1:])
+    return OcclusionComparison(results[0], results[1], all=differences[0], bins=differences[1:])
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,14 @@ class Measured:
     row: Row
     scores: Scores
     errors: Errors | None  # None without images
-    matches: Accumulator | None  # where something is accumulated from them again
+    accumulator: Accumulator | None  # None where nothing is accumulated again
+
+    @property
+    def matches(self) -> Accumulator:
+        """What samples, subsets and classes are scored from, and so must be there for them."""
+        if self.accumulator is None:
+            raise ValueError(f'{self.row.label}: its matches are needed, but were not kept')
+        return self.accumulator
 
     def class_scores(self) -> dict[str, ClassScores]:
         """Return the scores of each class that has an instance in the row."""
@@ -159,10 +165,13 @@ def _evaluate(
         ground_truth, sources, iou_type=settings.iou_type, masks=settings.needs_masks, strict=strict
     )
     settings = replace(settings, iou_type=iou_type)
-    overlap = {'definition': settings.definition, 'region': settings.region, 'same_class': settings.same_class}
-    ratios = image_ratios(truth, **overlap, quiet=quiet)
+    definition, same_class = settings.definition, settings.same_class
+    region = settings.region or 'bbox'  # hybrid uses both, whatever is given
+    ratios = image_ratios(truth, definition, region=region, same_class=same_class, quiet=quiet)
     image_bins = settings.bins.assign(ratios)
-    shares = instance_ratios(truth, **overlap, quiet=quiet) if settings.per_instance else None
+    shares = None
+    if settings.per_instance:
+        shares = instance_ratios(truth, definition, region=region, same_class=same_class, quiet=quiet)
     rows = _rows(settings, image_bins, shares)
     measured = [_measure(truth, found, rows=rows, settings=settings, quiet=quiet) for found in detectors]
     samples = [
@@ -226,17 +235,17 @@ def _measure(
     together = [i for i, row in enumerate(rows) if row.ignored is None]
     for group in (together, *([i] for i, row in enumerate(rows) if row.ignored is not None)):
         parts, ignored = [rows[i].images for i in group], rows[group[0]].ignored
-        engine = ENGINES[settings.engine](truth, found, settings.iou_type, ignored=ignored, quiet=quiet)
+        engine = ENGINES[settings.engine](truth, found, settings.matched, ignored=ignored, quiet=quiet)
         scores = engine.scores(parts)
         errors = count_errors(
-            truth, found, settings.iou_type, parts=parts, score_thr=settings.score_thr, ignored=ignored
+            truth, found, settings.matched, parts=parts, score_thr=settings.score_thr, ignored=ignored
         )
-        matches = None
+        accumulator = None
         if settings.bootstrap or settings.random_subsets or settings.per_class:
             matched, counted = engine.matches()
-            matches = Accumulator(truth, found, matched=matched, counted=counted, ignored=ignored)
+            accumulator = Accumulator(truth, found, matched=matched, counted=counted, ignored=ignored)
         for i, of_row, errors_of_row in zip(group, scores, errors):
-            measured[i] = Measured(rows[i], of_row, errors=errors_of_row, matches=matches)
+            measured[i] = Measured(rows[i], of_row, errors=errors_of_row, accumulator=accumulator)
     return [measured[i] for i in range(len(rows))]
 
 

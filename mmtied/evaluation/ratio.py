@@ -166,7 +166,7 @@ def _instances(truth: GroundTruth, definition: str, region: str, same_class: boo
     with_boxes, with_masks = region == 'bbox' or definition == 'hybrid', region == 'segm' or definition == 'hybrid'
     parts = zip(indices.tolist(), np.split(rows, starts[1:]))
     for index, part in tqdm(parts, 'occlusion', len(indices), disable=quiet, delay=1, leave=False, unit='image'):
-        masks = [to_rle(truth.segmentation[row], truth.images[index]) for row in part] if with_masks else None
+        masks = [to_rle(truth.masks[row], truth.images[index]) for row in part] if with_masks else None
         boxes = truth.bbox[part] if with_boxes else None
         yield index, part, boxes, masks, definition, truth.category[part] if same_class else None
 
@@ -174,7 +174,7 @@ def _instances(truth: GroundTruth, definition: str, region: str, same_class: boo
 def _groups(count: int, classes: Sequence | None) -> list:
     if classes is None:
         return [slice(None)]
-    classes = np.asarray(classes)
-    if classes.shape != (count,):
-        raise ValueError(f'classes: shape {classes.shape} must be ({count},), one for each instance')
-    return [np.flatnonzero(classes == value) for value in np.unique(classes)]
+    labels = np.asarray(classes)
+    if labels.shape != (count,):
+        raise ValueError(f'classes: shape {labels.shape} must be ({count},), one for each instance')
+    return [np.flatnonzero(labels == value) for value in np.unique(labels)]

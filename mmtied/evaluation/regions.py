@@ -28,9 +28,11 @@ def make_region(boxes: np.ndarray | None, masks: Sequence[dict] | None, definiti
         if boxes is None or masks is None:
             raise ValueError("definition='hybrid' needs both boxes and masks")
         return Masks(checked_masks(masks), checked_boxes(boxes, len(masks)))
-    if (boxes is None) == (masks is None):
-        raise ValueError(f'definition={definition!r} needs either boxes or masks')
-    return Masks(checked_masks(masks)) if boxes is None else Boxes(checked_boxes(boxes))
+    if boxes is not None and masks is None:
+        return Boxes(checked_boxes(boxes))
+    if masks is not None and boxes is None:
+        return Masks(checked_masks(masks))
+    raise ValueError(f'definition={definition!r} needs either boxes or masks')
 
 
 def checked_boxes(boxes: np.ndarray, count: int | None = None) -> np.ndarray:

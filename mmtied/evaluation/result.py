@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -22,8 +23,45 @@ FEW_IMAGES = 50
 BOUNDED = ('covered', 'union', 'hybrid')  # definitions whose ratio is 1 at most
 
 
+class _Shown(ABC):
+    """How a result is shown, of one detector or of two."""
+
+    @property
+    @abstractmethod
+    def models(self) -> list[OcclusionResult]:
+        """The results of each detector."""
+
+    @abstractmethod
+    def records(self) -> list[dict[str, Any]]:
+        """Return flat records; None for NaN."""
+
+    @abstractmethod
+    def remarks(self) -> list[str]:
+        """Say in words what the scores do not."""
+
+    @abstractmethod
+    def tables(self) -> list[Table]:
+        """Return tables of text."""
+
+    def to_pandas(self) -> DataFrame:
+        """Return the records as a table; needs pandas."""
+        from pandas import DataFrame
+
+        return DataFrame(self.records())
+
+    def plot(self) -> Figure:
+        """Return the curves of AP and AP75 over the bins, of each detector; needs matplotlib."""
+        from .curve import draw_curves
+
+        first, *_ = self.models
+        return draw_curves(first.settings, {detector.name: detector.bins for detector in self.models})
+
+    def __str__(self) -> str:
+        return '\n\n'.join([*map(str, self.tables()), '\n'.join(self.remarks())])
+
+
 @dataclass(frozen=True)
-class OcclusionResult:
+class OcclusionResult(_Shown):
     """Scores per occlusion bin; ``print`` shows them as a table.
 
     Attributes:
@@ -65,6 +103,12 @@ class OcclusionResult:
         """The results of each detector, here of the one."""
         return [self]
 
+    @property
+    def binned_ratios(self) -> np.ndarray:
+        """The ratios that were binned, those of the instances or of the images, without NaN."""
+        ratios = self.ratios if self.instance_ratios is None else self.instance_ratios
+        return ratios[~np.isnan(ratios)]
+
     def rows(self) -> list[BinScores]:
         """Return all rows: the whole set, the bins, and the images without instances if there are any."""
         return [self.all, *self.bins, *([self.unassigned] if self.unassigned.images else [])]
@@ -86,19 +130,6 @@ class OcclusionResult:
                 records.append({'model': self.name, 'bin': row.label, 'class': name} | scores)
         return _filled(records)
 
-    def to_pandas(self) -> DataFrame:
-        """Return the records as a table; needs pandas."""
-        from pandas import DataFrame
-
-        return DataFrame(self.records())
-
-    def plot(self) -> Figure:
-        """Return the curves of AP and AP75 over the bins, of each detector; needs matplotlib."""
-        from .curve import draw_curves
-
-        first, *_ = self.models
-        return draw_curves(first.settings, {detector.name: detector.bins for detector in self.models})
-
     def manifest(self) -> Iterator[tuple[Any, float | None, str]]:
         """Yield image id, occlusion ratio (None without instances) and label of the bin, for every image.
 
@@ -110,11 +141,8 @@ class OcclusionResult:
 
     def remarks(self) -> list[str]:
         """Say in words what was left out, which edges are out of reach, and which bins are empty or too small."""
-        settings, truth = self.settings, self.ground_truth
-        what, ratios = ('image', self.ratios)
-        if settings.per_instance:
-            what, ratios = ('instance', self.instance_ratios)
-        ratios = ratios[~np.isnan(ratios)]
+        settings, truth, ratios = self.settings, self.ground_truth, self.binned_ratios
+        what = 'instance' if settings.per_instance else 'image'
         remarks = []
         if truth.orphans:
             remarks.append(f'{truth.orphans} annotations belong to no listed image and are left out.')
@@ -155,12 +183,9 @@ class OcclusionResult:
             tables.append(class_table(self.name, [self.all, *self.bins]))
         return tables
 
-    def __str__(self) -> str:
-        return '\n\n'.join([*map(str, self.tables()), '\n'.join(self.remarks())])
-
 
 @dataclass(frozen=True)
-class OcclusionComparison:
+class OcclusionComparison(_Shown):
     """Two detectors on the same ground truth; ``print`` shows both tables and the differences.
 
     Attributes:
@@ -195,9 +220,6 @@ class OcclusionComparison:
             records.append(record | content)
         return _filled(records)
 
-    to_pandas = OcclusionResult.to_pandas
-    plot = OcclusionResult.plot
-
     def manifest(self) -> Iterator[tuple[Any, float | None, str]]:
         """As of each of the two."""
         return self.first.manifest()
@@ -210,8 +232,6 @@ class OcclusionComparison:
         """Return the tables of both, and the differences before them."""
         differences = difference_table(self.first.name, self.second.name, [self.all, *self.bins])
         return [differences, *self.first.tables(), *self.second.tables()]
-
-    __str__ = OcclusionResult.__str__
 
 
 def _filled(records: list[dict[str, Any]]) -> list[dict[str, Any]]:

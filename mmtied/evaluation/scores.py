@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, astuple, dataclass, field, fields
-from typing import Any
+from dataclasses import Field, asdict, astuple, dataclass, field, fields
+from typing import Any, ClassVar
 
 from ..utils.json_content import without_nan
 
@@ -80,6 +80,7 @@ class Errors:
 class _Scored:
     """What has scores has AP, AP50, AP75 and AR itself as well."""
 
+    __dataclass_fields__: ClassVar[dict[str, Field]]  # whatever derives from this is a dataclass
     scores: Scores
 
     @property

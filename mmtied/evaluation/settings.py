@@ -79,6 +79,13 @@ class OcclusionSettings:
             object.__setattr__(self, 'region', 'bbox')
 
     @property
+    def matched(self) -> str:
+        """The ``iou_type`` once it is decided, as that of every result is: 'bbox' or 'segm'."""
+        if self.iou_type is None:
+            raise ValueError('iou_type is decided by the results, which have not been read yet')
+        return self.iou_type
+
+    @property
     def needs_masks(self) -> bool:
         """Whether the ground truth must hold masks."""
         return 'segm' in (self.iou_type, self.region) or self.definition == 'hybrid'

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from contourpy import contour_generator
 
-from ...coco.data import Detections, GroundTruth
+from ...coco.data import Detections, Entries, GroundTruth
 from ...coco.masks import decode
 from ...utils.pictures import data_uri, open_picture
 from ..errors import image_f1
@@ -57,7 +58,7 @@ def make_cards(results: Sequence[OcclusionResult], image_dir: str | Path) -> tup
     truth, settings = results[0].ground_truth, results[0].settings
     f1 = np.array(
         [
-            image_f1(truth, result.detections, iou_type=settings.iou_type, score_thr=settings.score_thr)
+            image_f1(truth, result.detections, iou_type=settings.matched, score_thr=settings.score_thr)
             for result in results
         ]
     )
@@ -81,7 +82,7 @@ def make_cards(results: Sequence[OcclusionResult], image_dir: str | Path) -> tup
         of_file = {key: image[key] for key in ('width', 'height') if key in image}
         size = {'width': picture.width, 'height': picture.height} | of_file
         layers = [
-            _shapes(entries, truth, index=index, size=size, iou_type=settings.iou_type, score_thr=settings.score_thr)
+            _shapes(entries, truth, index=index, size=size, iou_type=settings.matched, score_thr=settings.score_thr)
             for entries in (truth, *(result.detections for result in results))
         ]
         cards.append(
@@ -100,7 +101,7 @@ def make_cards(results: Sequence[OcclusionResult], image_dir: str | Path) -> tup
 
 
 def _shapes(
-    entries: GroundTruth | Detections, truth: GroundTruth, index: int, size: dict, iou_type: str, score_thr: float
+    entries: Entries, truth: GroundTruth, index: int, size: dict, iou_type: str, score_thr: float
 ) -> list[Shape]:
     rows = np.flatnonzero(entries.image == index)
     scores = None
@@ -113,11 +114,11 @@ def _shapes(
         name = truth.categories[entries.category[row]]['name']
         score = None if scores is None else scores[i]
         if iou_type == 'segm':
-            outline = _outline(decode(entries.segmentation[row], size))
+            outline = _outline(decode(entries.masks[row], size))
             shapes.append(Shape(name, score, box=None, outline=outline))
         else:
-            box = tuple(np.round(entries.bbox[row], 1).tolist())
-            shapes.append(Shape(name, score, box=box, outline=None))
+            x, y, width, height = entries.boxes[row].round(1).tolist()
+            shapes.append(Shape(name, score, box=(x, y, width, height), outline=None))
     return shapes
 
 
@@ -125,5 +126,5 @@ def _outline(mask: np.ndarray) -> str:
     """Return the border of a mask as path data of SVG."""
     padded = np.pad(mask, 1).astype(float)
     # Pixel i of the padded mask has its centre at i - .5 of the picture.
-    lines = contour_generator(z=padded).lines(0.5)
+    lines: Any = contour_generator(z=padded).lines(0.5)  # arrays (n, 2); its stub names what other line types return
     return ''.join('M' + 'L'.join(f'{x - 0.5:.1f} {y - 0.5:.1f}' for x, y in line) + 'Z' for line in lines)

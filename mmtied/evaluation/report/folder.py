@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from ...utils.errors import InputError
@@ -60,7 +61,7 @@ def _fill(folder: Path, result: OcclusionResult | OcclusionComparison, image_dir
     save_report(result, folder / 'report.html', image_dir)
 
 
-def _table(path: Path, columns: list[str], rows) -> None:
+def _table(path: Path, columns: list[str], rows: Iterable[Iterable]) -> None:
     with path.open('w', newline='', encoding='utf-8') as file:
         table = csv.writer(file)
         table.writerow(columns)

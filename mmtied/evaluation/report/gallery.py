@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from matplotlib import colormaps
+from matplotlib import color_sequences
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from ...coco.data import Detections, GroundTruth
+from ...coco.data import Entries
 from ...coco.masks import decode
 from ...utils.errors import InputError
 from ...utils.figures import plain, save_figure
 from ...utils.pictures import open_picture
 from ..result import OcclusionResult
 
-COLOURS = colormaps['tab10'].colors
+COLOURS = color_sequences['tab10']
 
 
 def save_gallery(result: OcclusionResult, image_dir: str | Path, path: str | Path) -> Path:
@@ -73,7 +73,7 @@ def median_images(result: OcclusionResult) -> dict[str, int]:
 
 def draw(
     axes: Axes,
-    entries: GroundTruth | Detections,
+    entries: Entries,
     index: int,
     image: dict,
     colours: dict,
@@ -85,10 +85,10 @@ def draw(
     for row in rows:
         colour = colours[entries.category[row]]
         if not masks:
-            x, y, width, height = entries.bbox[row]
+            x, y, width, height = entries.boxes[row]
             axes.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor=colour, linewidth=1.5))
             continue
-        mask = decode(entries.segmentation[row], image)
+        mask = decode(entries.masks[row], image)
         overlay = np.zeros((*mask.shape, 4))
         overlay[mask] = (*colour, opacity)
         axes.imshow(overlay)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -98,7 +99,7 @@ def curve_figure(results: Sequence[OcclusionResult], score: str) -> go.Figure:
 def area(labels: Sequence[str], low: np.ndarray, high: np.ndarray, colour: str, group: str) -> list[go.Scatter]:
     """Return the two borders of an area and its filling; a click on the group's name in the legend hides them too."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    border = {'x': labels, 'mode': 'lines', 'line': {'width': 0}, 'hoverinfo': 'skip'}
+    border: dict[str, Any] = {'x': labels, 'mode': 'lines', 'line': {'width': 0}, 'hoverinfo': 'skip'}
     border |= {'legendgroup': group, 'showlegend': False}
     filling = {'fill': 'tonexty', 'fillcolor': f'rgba({red}, {green}, {blue}, .2)'}
     return [go.Scatter(y=low, **border), go.Scatter(y=high, **filling, **border)]
@@ -122,8 +123,7 @@ def difference_figure(comparison: OcclusionComparison, score: str) -> go.Figure:
 def ratio_figure(result: OcclusionResult) -> go.Figure:
     """Return the histogram of the occlusion ratio, 0 apart."""
     per_instance = result.settings.per_instance
-    ratios = result.instance_ratios if per_instance else result.ratios
-    ratios = ratios[~np.isnan(ratios)]
+    ratios = result.binned_ratios
     width = 0.02
     count = max(1, int(np.ceil(ratios.max(initial=1.0) / width - 1e-9)))
     held, edges = np.histogram(ratios[ratios > 0], bins=count, range=(0, count * width))

@@ -80,7 +80,7 @@ def choose_samples(result: OcclusionResult | OcclusionComparison, count: int = 6
     found, redundant = [], []
     for detector in result.models:
         found.append(detector.detections.rows(detector.detections.score >= detector.settings.score_thr))
-        redundant.append(redundant_partials(detector.ground_truth, found[-1], detector.settings.iou_type))
+        redundant.append(redundant_partials(detector.ground_truth, found[-1], detector.settings.matched))
     return Samples(result, indices, found=found, redundant=redundant)
 
 
