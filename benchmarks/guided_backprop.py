@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from mmtied.analysis.machine import describe_machine
-from mmtied.analysis.network.load import load_network
+from mmtied.analysis.network.loader import load_network
 from mmtied.analysis.similarity.guided_backprop import guided_patterns
 
 LAYERS = ('layer1.2.conv2', 'layer3.5.conv2', 'layer4.2.conv3')
@@ -59,7 +59,7 @@ def main() -> None:
     table.writerow(['layer', 'ms_per_filter_and_image', 'library_ratio', 'floor_ratio'])
     images = torch.randn(args.batch, 3, 224, 224)
     for layer in tqdm(LAYERS, file=sys.stderr):
-        table.writerow([layer, *measure(layer, images, args.filters, args.repeats)])
+        table.writerow([layer, *measure(layer, images, filters=args.filters, repeats=args.repeats)])
 
 
 def measure(layer: str, images: Tensor, filters: int, repeats: int) -> tuple[str, ...]:

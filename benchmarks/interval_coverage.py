@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How often 95% intervals of AP from an image bootstrap hold the expected AP of a set of that size.
 
-Sets of images are drawn from a large one; the expected AP is the mean of theirs. Beside the intervals that the
+Sets of images are sampled from a large one; the expected AP is the mean of theirs. Beside the intervals that the
 package reports (the middle 95% of the samples, moved so that their mean is the estimate) stand the two of the
 textbook: the middle 95% as it is, and mirrored about the estimate.
 """
@@ -17,17 +17,17 @@ import numpy as np
 from coco_size import write
 from tqdm import tqdm
 
-from mmtied.coco.read import check_ground_truth, check_results, read_json
-from mmtied.evaluation.accumulate import Accumulator
+from mmtied.coco.coco_json import check_ground_truth, check_results, read_json
+from mmtied.evaluation.accumulator import Accumulator
 from mmtied.evaluation.engine import HotcocoEngine
-from mmtied.evaluation.resample import bootstrap, interval, middle
+from mmtied.evaluation.resampling import bootstrap, interval, middle
 from mmtied.evaluation.scores import SCORES
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--folder', type=Path, default=Path('work_dirs/benchmark'), help='for the data')
-    parser.add_argument('--images', type=int, default=5000, help='to draw from (default: 5000)')
+    parser.add_argument('--images', type=int, default=5000, help='to sample from (default: 5000)')
     parser.add_argument('--ground-truth', type=Path, help='of your own')
     parser.add_argument('--sizes', type=int, nargs='+', default=[10, 20, 50, 200, 500, 1000])
     parser.add_argument('--sets', type=int, default=200, help='of each size (default: 200)')
@@ -36,7 +36,7 @@ def main() -> None:
     truth_file, found_file = write(args.folder, args.images, args.ground_truth)
     truth = check_ground_truth(*read_json(truth_file, 'truth'))
     found = check_results(*read_json(found_file, 'found', results=True), truth, 'bbox')
-    model = Accumulator(truth, found, *HotcocoEngine(truth, found, 'bbox').matches())
+    matches = Accumulator(truth, found, *HotcocoEngine(truth, found, 'bbox').matches())
     print(f'# {len(truth.images)} images, {args.sets} sets of each size, {args.samples} samples of each set')
     table = csv.writer(sys.stdout, lineterminator='\n')
     table.writerow(['images', 'score', 'spread', 'bootstrap_spread', 'middle', 'mirrored', 'moved'])
@@ -44,8 +44,8 @@ def main() -> None:
         scores, samples = [], []
         for i in tqdm(range(args.sets), f'sets of {size}', leave=False):
             images = np.sort(np.random.default_rng([size, i]).choice(len(truth.images), size, replace=False))
-            scores.append(model.scores(np.bincount(images, minlength=len(truth.images))))
-            samples.append(bootstrap([model], images, count=args.samples, seed=(size, i), title='')[:, 0])
+            scores.append(tuple(matches.scores(np.bincount(images, minlength=len(truth.images)))))
+            samples.append(bootstrap([matches], images, count=args.samples, seed=(size, i), title='')[:, 0])
         for k, score in enumerate(SCORES[:3]):
             estimates = np.array(scores)[:, k]
             of_sets = [sample[:, k] for sample in samples]

@@ -1,4 +1,4 @@
-"""How property tests draw their examples: the same ones on every machine, or with `make fuzz` many more at random."""
+"""How property tests choose their examples: the same ones on every machine, or with `make fuzz` many more at random."""
 
 import torch
 from hypothesis import HealthCheck, register_random, settings

@@ -122,6 +122,21 @@ def test_no_circle_of_folders(graph):
     assert circle(folders(graph)) is None
 
 
+def test_no_name_hides_a_module():
+    """What a folder hands on from its files has another name than each of them, so that both can be imported."""
+    for file in PACKAGE.rglob('__init__.py'):
+        modules = {path.stem for path in file.parent.iterdir() if not path.name.startswith('__')}
+        taken = {parts[-1] for parts in imported_names(file, PACKAGE)}
+        hidden = {name for name in modules & taken if name not in module_imports(file)}
+        assert not hidden, f'{file.relative_to(PACKAGE)} hides the modules {", ".join(sorted(hidden))}'
+
+
+def module_imports(file: Path) -> set[str]:
+    """Return the modules that an ``__init__`` imports as such: ``from . import name``."""
+    nodes = [node for node in ast.walk(ast.parse(file.read_text(encoding='utf-8'))) if isinstance(node, ast.ImportFrom)]
+    return {alias.name for node in nodes if node.level == 1 and node.module is None for alias in node.names}
+
+
 def test_evaluation_names_no_torch():
     heavy = {'torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmpretrain'}
     for room in TORCHLESS:

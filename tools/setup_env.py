@@ -153,7 +153,7 @@ def mmcv_wheel(python: Path, cache: Path, log: Path) -> tuple[Path, bool]:
                     pin,
                 ],
                 log,
-                os.environ | environment,
+                env=os.environ | environment,
             )
             for wheel in Path(building).glob('*.whl'):
                 wheel.replace(folder / wheel.name)

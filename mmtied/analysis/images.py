@@ -23,8 +23,8 @@ def image_files(folder: str | Path, count: int | None = None, seed: int = 0) -> 
 
     Args:
         folder: Where to look.
-        count: How many at most, drawn at random. Defaults to None: all.
-        seed: Of the draw. Defaults to 0.
+        count: How many at most, chosen at random. Defaults to None: all.
+        seed: Of the choice. Defaults to 0.
 
     Raises:
         ValueError: If there is no such folder, or no image in it.
@@ -37,7 +37,7 @@ def image_files(folder: str | Path, count: int | None = None, seed: int = 0) -> 
     if not files:
         raise ValueError(f'{folder}: holds no image; the endings looked for are {", ".join(IMG_EXTENSIONS)}')
     if count is not None and count < len(files):
-        files = [files[place] for place in sorted(np.random.default_rng(seed).permutation(len(files))[:count])]
+        files = [files[index] for index in sorted(np.random.default_rng(seed).permutation(len(files))[:count])]
     return files
 
 

@@ -64,7 +64,9 @@ def check_ids(values: list, where: str) -> None:
         if not isinstance(value, (int, float, str)):
             raise InputError(f"{where}[{i}]: 'id' is {shown(value)}, it must be a whole number")
         if value != value or value in seen:
-            raise InputError(f'{where}: id {shown(value)} ' + ('is given twice' if value == value else 'is no number'))
+            raise InputError(
+                f'{where}: id {shown(value)} ' + ('is given twice' if value == value else 'is not a number')
+            )
         seen.add(value)
 
 
@@ -73,8 +75,8 @@ def id_order(entry: dict) -> tuple:
     return isinstance(entry['id'], str), entry['id']
 
 
-def read_places(entries: list, key: str, where: str, known: list[dict]) -> np.ndarray:
-    """Return the place among the known, in the order of their ids, of what each entry refers to; -1 for none."""
+def read_indices(entries: list, key: str, where: str, known: list[dict]) -> np.ndarray:
+    """Return the index among the known, in the order of their ids, of what each entry refers to; -1 for none."""
     values = read_values(entries, key, where)
     if None in values:
         raise InputError(f"{where}[{values.index(None)}] has no '{key}'")
@@ -82,19 +84,19 @@ def read_places(entries: list, key: str, where: str, known: list[dict]) -> np.nd
     if set(map(type, values)) | set(map(type, ids)) == {int}:
         with contextlib.suppress(OverflowError):  # beyond 64 bits
             ids, wanted = (np.array(part, dtype=np.int64) for part in (ids, values))
-            places = np.searchsorted(ids, wanted).clip(max=len(ids) - 1)
-            return np.where(ids[places] == wanted, places, -1)
-    places = {entry['id']: i for i, entry in enumerate(known)}
+            indices = np.searchsorted(ids, wanted).clip(max=len(ids) - 1)
+            return np.where(ids[indices] == wanted, indices, -1)
+    indices = {entry['id']: i for i, entry in enumerate(known)}
     try:
-        return np.array([places.get(value, -1) for value in values], dtype=np.int64)
+        return np.array([indices.get(value, -1) for value in values], dtype=np.int64)
     except TypeError:
         i = next(i for i, value in enumerate(values) if not isinstance(value, Hashable))
         raise InputError(f"{where}[{i}]: '{key}' is {shown(values[i])}, it must be an id") from None
 
 
-def check_known(places: np.ndarray, rows: np.ndarray, entries: list, key: str, where: str, what: str) -> None:
-    """Check that every entry refers to something; `rows` are the places of the entries in the file."""
-    unknown = np.flatnonzero(places < 0)
+def check_known(indices: np.ndarray, rows: np.ndarray, entries: list, key: str, where: str, what: str) -> None:
+    """Check that every entry refers to something; `rows` are the indices of the entries in the file."""
+    unknown = np.flatnonzero(indices < 0)
     if unknown.size:
         i = rows[unknown[0]]
         value = read_values(entries[i : i + 1], key, where)[0]
@@ -150,7 +152,7 @@ def read_crowds(entries: list, where: str) -> np.ndarray:
     return crowds
 
 
-def read_segmentations(entries: list, where: str, images: Sequence[dict], places: np.ndarray) -> list:
+def read_segmentations(entries: list, where: str, images: Sequence[dict], indices: np.ndarray) -> list:
     """Return masks as they are in the file, checked so that the COCO libraries can decode them."""
     if entries and isinstance(entries[0], RawDetection):
         raw = (bytes(entry.segmentation) or b'null' for entry in entries)
@@ -158,9 +160,9 @@ def read_segmentations(entries: list, where: str, images: Sequence[dict], places
     else:
         segmentations = [entry.get('segmentation') for entry in entries]
     encoded = []
-    for i, (segmentation, place) in enumerate(zip(segmentations, places)):
+    for i, (segmentation, index) in enumerate(zip(segmentations, indices)):
         if isinstance(segmentation, dict):
-            wrong = _wrong_rle(segmentation, images[place])
+            wrong = _wrong_rle(segmentation, images[index])
             encoded.append(i)
         else:
             wrong = _wrong_polygons(segmentation)
@@ -178,11 +180,11 @@ def _wrong_rle(segmentation: dict, image: dict) -> str:
     size = [image['height'], image['width']]
     found = segmentation.get('size')
     if not isinstance(found, (list, tuple)) or list(found) != size or set(map(type, found)) != {int}:
-        return f'is of size {found}, the image is of height and width {size}'
+        return f'has size {found}, but the image has height and width {size}'
     counts = segmentation.get('counts')
     if isinstance(counts, list):
         if not all(type(count) is int and count >= 0 for count in counts):
-            return 'has counts that are not all whole numbers from 0 up'
+            return 'has counts that are not all whole numbers of 0 or more'
     elif not isinstance(counts, (str, bytes)):
         return 'has no counts, a string or a list of numbers'
     return ''
@@ -197,7 +199,7 @@ def _wrong_polygons(segmentation: Any) -> str:
         except (TypeError, ValueError):
             points = np.array('')
         if points.dtype.kind not in 'iuf':
-            return f'holds {shown(polygon)}, which is no polygon'
+            return f'holds {shown(polygon)}, which is not a polygon'
         if points.ndim != 1 or len(points) < 6 or len(points) % 2 or not np.isfinite(points).all():
             return 'holds a polygon that is not three or more points x, y'
         if np.abs(points).max() > FARTHEST:

@@ -1,6 +1,6 @@
 """What is evaluated: ground truth and detections as checked columns.
 
-Images and categories are known by their place in the order of their ids.
+Images and categories are known by their index in the order of their ids.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ class GroundTruth:
     Attributes:
         images: id, file_name, width and height (the size only where masks are evaluated) of each, in the order of ids.
         categories: id and name of each, in the order of ids.
-        image: Place in ``images``, (n,).
-        category: Place in ``categories``, (n,).
+        image: Index in ``images``, (n,).
+        category: Index in ``categories``, (n,).
         bbox: x, y, width, height in pixels, (n, 4).
         iscrowd: (n,) bool.
         segmentation: n run-length encodings or lists of polygons; None where no mask is needed.
-        labels: Place in ``categories`` of each category of the file, which mmdet calls its label, (categories,).
+        labels: Index in ``categories`` of each category of the file, which mmdet calls its label, (categories,).
         orphans: Number of annotations of images that the file does not list; left out, as the reference API does.
     """
 
@@ -42,8 +42,8 @@ class Detections:
     """Checked COCO results; rows of the arrays are detections.
 
     Attributes:
-        image: Place in the images of the ground truth, (n,).
-        category: Place in its categories, (n,).
+        image: Index in the images of the ground truth, (n,).
+        category: Index in its categories, (n,).
         score: (n,).
         bbox: x, y, width, height in pixels, (n, 4); None where masks are evaluated.
         segmentation: n run-length encodings or lists of polygons; None where boxes are evaluated.

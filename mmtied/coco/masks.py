@@ -78,9 +78,9 @@ def _run_lengths(strings: Sequence[bytes]) -> np.ndarray:
     first = np.flatnonzero(begins)
     if not len(first):
         return np.full(len(strings), -1)
-    place = np.arange(len(groups)) - np.repeat(first, np.diff(first, append=len(groups)))
-    valid &= np.bincount(owner, place > 11, len(strings)) == 0
-    shift = 5 * place.clip(max=11)
+    digit = np.arange(len(groups)) - np.repeat(first, np.diff(first, append=len(groups)))
+    valid &= np.bincount(owner, digit > 11, len(strings)) == 0
+    shift = 5 * digit.clip(max=11)
     negative = ((groups & 48) == 16).astype(np.int64)  # the last group of a number below 0
     numbers = np.add.reduceat(((groups & 31) << shift) - (negative << (shift + 5)), first)
     # Sum up the differences along the even and along the odd numbers of each string.

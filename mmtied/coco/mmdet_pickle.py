@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..utils.errors import InputError
+from .coco_json import check_results
 from .data import Detections, GroundTruth
-from .read import check_results
 
 # What tensors and numbers are made of; a pickle may name any function, and the rest is refused.
 ALLOWED = {
@@ -35,7 +35,7 @@ def is_pickle(source: Any) -> bool:
 def read_pickle(path: str | PathLike, truth: GroundTruth, iou_type: str) -> Detections:
     """Read the predictions of mmdet's ``DumpDetResults``, and check them as a json file of results.
 
-    A label is the place of a category in the ground truth's file, as in mmdet's datasets.
+    A label is the index of a category in the ground truth's file, as in mmdet's datasets.
 
     Args:
         path: The pickle. Tensors in it need torch.
@@ -57,7 +57,7 @@ def read_pickle(path: str | PathLike, truth: GroundTruth, iou_type: str) -> Dete
     if not isinstance(samples, list):
         raise InputError(f"{path}: mmdet's predictions are a list of images, found {type(samples).__name__}")
     entries = []
-    ids = [truth.categories[place]['id'] for place in truth.labels]
+    ids = [truth.categories[index]['id'] for index in truth.labels]
     for i, sample in enumerate(samples):
         try:
             found = sample['pred_instances']

@@ -8,9 +8,9 @@ from os import PathLike
 from pathlib import Path
 
 from ..utils.errors import InputError
+from .coco_json import check_ground_truth, check_results, iou_type_of, read_json
 from .data import Detections, GroundTruth
 from .mmdet_pickle import is_pickle, read_pickle
-from .read import check_ground_truth, check_results, iou_type_of, read_json
 
 File = str | PathLike
 

@@ -47,7 +47,7 @@ def check(module: str) -> str | None:
     return None
 
 
-def report() -> list[str]:
+def check_stack() -> list[str]:
     """Print the state of the stack and return the commands that mend it."""
     print(f'{"python":<12} {platform.python_version()} at {sys.executable}')
     mend = []
@@ -85,9 +85,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    mend = report()
+    mend = check_stack()
     if mend:
-        print('\nTo mend it:')
+        print('\nTo fix it:')
         print('\n'.join(f'  {command}' for command in dict.fromkeys(mend)))
         sys.exit(1)
-    print('\nAll is there.')
+    print('\nEverything is there.')

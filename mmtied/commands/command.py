@@ -42,7 +42,7 @@ def new_folder(text: str) -> Path:
     path = Path(text)
     existing = next(one for one in (path.absolute(), *path.absolute().parents) if one.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise argparse.ArgumentTypeError(f'{existing} is no folder that can be written to')
+        raise argparse.ArgumentTypeError(f'{existing} is not a folder that can be written to')
     return path
 
 

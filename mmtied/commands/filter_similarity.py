@@ -1,8 +1,8 @@
 """Compare the filters of networks, each with each: by what they respond to in images, and by their weights.
 
 A network is a config file, the name of one of ours, mmpretrain::resnet/resnet50_8xb32_in1k.py, tiedresnet50-s,
-torchvision:vgg16 or timm:resnet50. Of every chosen layer some filters are drawn; the similarity of two is the cosine of
-their guided back-propagation patterns, averaged over the images, and of their weights.
+torchvision:vgg16 or timm:resnet50. Some filters of every chosen layer are sampled; the similarity of two is the cosine
+of their guided back-propagation patterns, averaged over the images, and of their weights.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import torch
 from ..analysis.images import image_files, read_pixels
 from ..analysis.network.arguments import add_networks, load_networks
 from ..analysis.network.layers import choose_layers
-from ..analysis.similarity.measure import filter_similarity
+from ..analysis.similarity.measurement import filter_similarity
 from ..analysis.similarity.output import as_text, save_similarity
 from ..utils.logs import log_warnings_only
 from .command import at_least, new_folder
@@ -29,13 +29,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='PATTERN',
         help="names in the backbone, with *, such as 'layer?.*.conv3' (default: 8 convolutions, evenly spread)",
     )
-    parser.add_argument('--images', type=at_least(1), default=100, help='how many, drawn at random (default: 100)')
-    parser.add_argument('--filters', type=at_least(2), default=64, help='of a layer, drawn at random (default: 64)')
+    parser.add_argument('--images', type=at_least(1), default=100, help='how many, chosen at random (default: 100)')
+    parser.add_argument(
+        '--filters', type=at_least(2), default=64, help='how many of a layer, chosen at random (default: 64)'
+    )
     parser.add_argument(
         '--size', type=at_least(1), default=224, help='pixels of the square cut out of an image (default: 224)'
     )
     parser.add_argument('--batch-size', type=at_least(1), default=8, help='images of a pass (default: 8)')
-    parser.add_argument('--seed', type=int, default=0, help='of all that is drawn (default: 0)')
+    parser.add_argument('--seed', type=int, default=0, help='of all that is chosen at random (default: 0)')
     parser.add_argument('--out-dir', type=new_folder, required=True, help='folder for the pictures, csv and json')
 
 

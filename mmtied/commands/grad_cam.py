@@ -23,7 +23,7 @@ from .command import at_least, new_folder
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_networks(parser)
     parser.add_argument('--image-dir', type=Path, required=True, help='folder of images')
-    parser.add_argument('--images', type=at_least(1), default=8, help='how many at most, drawn at random (default: 8)')
+    parser.add_argument('--images', type=at_least(1), default=8, help='how many at most, chosen at random (default: 8)')
     parser.add_argument(
         '--target',
         choices=TARGETS,
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--category', help='class to look for, name or index (default: what each network finds best)')
     parser.add_argument('--layer', help='of the backbones (default: the last that returns maps, layer4 of a ResNet)')
     parser.add_argument('--size', type=at_least(1), help="pixels that classifiers see (default: each one's own)")
-    parser.add_argument('--seed', type=int, default=0, help='of the draw (default: 0)')
+    parser.add_argument('--seed', type=int, default=0, help='of the choice of images (default: 0)')
     parser.add_argument('--out-dir', type=new_folder, required=True, help='folder for grad_cam.png and grad_cam.html')
 
 

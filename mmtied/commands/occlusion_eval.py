@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ..evaluation import InputError, OcclusionBins, OcclusionSettings, compare_occlusion, evaluate_occlusion
+from ..utils.options import add_options, chosen_options
 from .command import UsageError, new_folder
 
 BAD_INPUT = (InputError,)  # Any other error is the evaluation's own, and shown whole.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    default = OcclusionSettings()
     parser.add_argument('ground_truth', help='COCO ground truth, json')
     parser.add_argument(
         'files',
@@ -22,55 +22,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='results',
         help="COCO results of one detector or two: json (a list of detections), or a pickle of mmdet's test.py --out",
     )
-    parser.add_argument('--results', nargs='+', default=[], help='the same, by name')
+    parser.add_argument('--results', nargs='+', default=[], help='the same, as a named argument')
     parser.add_argument('--names', nargs='+', help='names of the detectors (default: those of the files)')
-    parser.add_argument('--iou-type', choices=['bbox', 'segm'], help='default: segm for masks without boxes, else bbox')
+    add_options(parser, OcclusionSettings, ['iou_type'])
 
     occlusion = parser.add_argument_group('occlusion')
-    occlusion.add_argument(
-        '--definition',
-        choices=['covered', 'union', 'pairwise', 'hybrid'],
-        default=default.definition,
-        help='what counts as overlap (default: covered); docs/occlusion.md has the formulas',
-    )
-    occlusion.add_argument(
-        '--region', choices=['bbox', 'segm'], help='areas of boxes or of masks (default: bbox; hybrid uses both)'
-    )
-    occlusion.add_argument('--same-class', action='store_true', help='only overlap within a class counts')
-    occlusion.add_argument('--per-instance', action='store_true', help='bin instances by their own occlusion')
+    add_options(occlusion, OcclusionSettings, ['definition', 'region', 'same_class', 'per_instance'])
     edges = occlusion.add_mutually_exclusive_group()
+    add_options(edges, OcclusionBins, ['edges'])
     edges.add_argument(
-        '--edges', nargs='+', type=float, help='edges of the bins, from 0 to 1 (default: 0 .2 .4 .6 .8 1)'
+        '--centres',
+        nargs='+',
+        type=float,
+        help='centres in place of edges: a bin holds the ratios nearest to its centre, such as 0 .2 .4 .6 .8',
     )
-    edges.add_argument(
-        '--centres', nargs='+', type=float, help='centres instead: each bin holds what is nearest, as 0 .2 .4 .6 .8'
-    )
-    occlusion.add_argument(
-        '--no-zero-bin', action='store_true', help='no bin of its own for images whose ratio is exactly 0'
-    )
-    occlusion.add_argument('--cumulative', action='store_true', help='rows hold all from their lower edge up')
+    add_options(occlusion, OcclusionBins, ['zero_bin', 'cumulative'])
 
     scores = parser.add_argument_group('scores')
-    scores.add_argument(
-        '--engine',
-        choices=['hotcoco', 'pycocotools'],
-        default=default.engine,
-        help='pycocotools is the reference: same numbers, slower (default: hotcoco)',
-    )
-    scores.add_argument('--per-class', action='store_true', help='also AP and AP75 of each class')
-    scores.add_argument(
-        '--bootstrap', type=int, default=0, metavar='N', help='N image resamples, for 95%% intervals (1000 is good)'
-    )
-    scores.add_argument(
-        '--random-subsets', type=int, default=0, metavar='N', help="N random image subsets of each bin's size (200)"
-    )
-    scores.add_argument('--seed', type=int, default=default.seed, help='of both (default: 0)')
-    scores.add_argument(
-        '--score-thr',
-        type=float,
-        default=default.score_thr,
-        help='detections from this score up count as errors and are drawn (default: .3)',
-    )
+    names = ['engine', 'per_class', 'bootstrap', 'random_subsets', 'seed', 'score_thr']
+    add_options(scores, OcclusionSettings, names)
 
     output = parser.add_argument_group('output')
     output.add_argument(
@@ -79,7 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='folder for occlusion.json, occlusion.csv, manifest.csv (ratio and bin of every image), report.html, '
         'curve.png and curve.pdf',
     )
-    output.add_argument('--image-dir', type=Path, help="folder of the images, for the report's and gallery.png's")
+    output.add_argument(
+        '--image-dir', type=Path, help='folder of the images, to show them in report.html and gallery.png'
+    )
     output.add_argument('--quiet', action='store_true', help='no progress bars')
 
 
@@ -97,25 +69,23 @@ def checked(args: argparse.Namespace) -> dict[str, Any]:
     if args.image_dir and not args.out_dir:
         raise UsageError('--image-dir: pictures need an --out-dir')
     if args.image_dir and not args.image_dir.is_dir():
-        raise UsageError(f'--image-dir: {args.image_dir} is no folder')
+        raise UsageError(f'--image-dir: {args.image_dir} is not a folder')
     if args.names and len(set(args.names)) < len(args.names):
         raise UsageError(f'--names: {args.names[0]} is given twice')
-    names = ('definition', 'region', 'same_class', 'per_instance', 'engine', 'per_class', 'bootstrap')
-    options = {name: getattr(args, name) for name in (*names, 'random_subsets', 'seed', 'score_thr')}
+    options = chosen_options(args, OcclusionSettings)
     try:
         if args.centres:
             options['bins'] = OcclusionBins.nearest(args.centres, args.cumulative)
         else:
-            edges = tuple(args.edges or OcclusionBins.edges)
-            options['bins'] = OcclusionBins(edges, not args.no_zero_bin, args.cumulative)
-        OcclusionSettings(iou_type=args.iou_type, **options)
+            options['bins'] = OcclusionBins(**chosen_options(args, OcclusionBins))
+        OcclusionSettings(**options)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    return options | {'iou_type': args.iou_type, 'quiet': args.quiet}
+    return options
 
 
 def main(args: argparse.Namespace) -> None:
-    options = checked(args)
+    options = checked(args) | {'quiet': args.quiet}
     if len(args.files) == 1:
         result = evaluate_occlusion(args.ground_truth, *args.files, name=args.names and args.names[0], **options)
     else:

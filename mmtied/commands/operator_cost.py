@@ -9,7 +9,7 @@ import torch
 
 from ..analysis.machine import describe_machine
 from ..analysis.operator_cost.figure import draw_costs
-from ..analysis.operator_cost.measure import BLOCKS, CHANNELS, SIZE, operator_costs
+from ..analysis.operator_cost.measurement import BLOCKS, CHANNELS, SIZE, operator_costs
 from ..analysis.operator_cost.output import as_text, to_csv
 from ..utils.figures import save_figure
 from ..utils.files import write_text

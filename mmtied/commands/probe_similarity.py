@@ -9,7 +9,7 @@ import argparse
 import torch
 
 from ..analysis.network.layers import choose_layers
-from ..analysis.similarity.measure import filter_similarity
+from ..analysis.similarity.measurement import filter_similarity
 from ..analysis.similarity.output import as_text, save_similarity
 from ..analysis.similarity.probe import NETWORKS, SIZE, accuracy, make_network, read_digits, train
 from ..utils.logs import log_warnings_only
@@ -23,8 +23,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--images', type=at_least(1), default=100, help='test images to average patterns over (default: 100)'
     )
-    parser.add_argument('--filters', type=at_least(2), default=64, help='of a layer, drawn at random (default: 64)')
-    parser.add_argument('--seed', type=int, default=0, help='of weights, order and draw (default: 0)')
+    parser.add_argument(
+        '--filters', type=at_least(2), default=64, help='how many of a layer, chosen at random (default: 64)'
+    )
+    parser.add_argument(
+        '--seed',
+        type=int,
+        default=0,
+        help='of the weights, the order of training and the choice of filters (default: 0)',
+    )
     parser.add_argument('--out-dir', type=new_folder, required=True, help='folder for the pictures, csv and json')
 
 
@@ -36,7 +43,7 @@ def main(args: argparse.Namespace) -> None:
     for name in NETWORKS:
         torch.manual_seed(args.seed)
         network = make_network(name)
-        train(network, pixels[~test], labels[~test], args.epochs)
+        train(network, pixels[~test], labels[~test], epochs=args.epochs)
         right = accuracy(network, pixels[test], labels[test])
         parameters = sum(parameter.numel() for parameter in network.backbone.parameters()) / 1e6
         print(f'{name}: {parameters:.2f} M parameters, accuracy {right:.1f}% of {int(test.sum())} test images')

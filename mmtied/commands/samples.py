@@ -1,4 +1,4 @@
-"""Draw the detections of one model or two on the most occluded images of a set, beside the ground truth.
+"""Draw the detections of one detector or two on the most occluded images of a set, beside the ground truth.
 
 The captions count redundant partial detections: those that hit only a part (IoU from .1 to .5) of an instance that
 another detection finds (IoU of .5 or more).
@@ -7,38 +7,33 @@ another detection finds (IoU of .5 or more).
 import argparse
 from pathlib import Path
 
-from ..evaluation import compare_occlusion, evaluate_occlusion
+from ..evaluation import OcclusionSettings, compare_occlusion, evaluate_occlusion
 from ..evaluation.report.samples import choose_samples, save_samples
+from ..utils.options import add_options, chosen_options
 from .command import UsageError, at_least
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('ground_truth', help='COCO ground truth, json')
     parser.add_argument(
-        'results', nargs='+', help="COCO results of one model or two: json, or a pickle of mmdet's test.py --out"
+        'results', nargs='+', help="COCO results of one detector or two: json, or a pickle of mmdet's test.py --out"
     )
     parser.add_argument('--image-dir', type=Path, required=True, help='folder of the images')
     parser.add_argument('--out', type=Path, required=True, help='picture to write, png or pdf')
-    parser.add_argument('--names', nargs='+', help='names of the models (default: those of the files)')
+    parser.add_argument('--names', nargs='+', help='names of the detectors (default: those of the files)')
     parser.add_argument('--images', type=at_least(1), default=6, help='how many (default: 6)')
-    parser.add_argument('--score-thr', type=float, default=0.05, help='least score of what is shown (default: .05)')
-    parser.add_argument('--iou-type', choices=['bbox', 'segm'], help='default: segm for masks without boxes, else bbox')
-    parser.add_argument(
-        '--definition',
-        choices=['covered', 'union', 'pairwise', 'hybrid'],
-        default='covered',
-        help='of the occlusion ratio (default: covered); docs/occlusion.md has the formulas',
-    )
+    # A lower score than the evaluation's: redundant detections often have low ones.
+    add_options(parser, OcclusionSettings, ['score_thr', 'iou_type', 'definition'], score_thr=0.05)
 
 
 def main(args: argparse.Namespace) -> None:
     if len(args.results) > 2:
-        raise UsageError(f'results: give the file of one model or of two, found {len(args.results)}')
+        raise UsageError(f'results: give the file of one detector or of two, found {len(args.results)}')
     if args.names and len(args.names) != len(args.results):
         raise UsageError(f'--names: {len(args.names)} names for {len(args.results)} files of results')
     if args.out.suffix not in ('.png', '.pdf'):
         raise UsageError(f'--out: {args.out} must end in .png or .pdf')
-    options = dict(iou_type=args.iou_type, score_thr=args.score_thr, definition=args.definition)
+    options = chosen_options(args, OcclusionSettings)
     if len(args.results) == 1:
         result = evaluate_occlusion(args.ground_truth, *args.results, name=args.names and args.names[0], **options)
     else:

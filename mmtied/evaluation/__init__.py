@@ -6,7 +6,7 @@ is in `report`, the page and the pictures: they need matplotlib and plotly.
 
 from ..utils.errors import InputError
 from .bins import OcclusionBins
-from .evaluate import compare_occlusion, evaluate_occlusion
+from .occlusion import compare_occlusion, evaluate_occlusion
 from .ratio import image_ratios, instance_occlusion, instance_ratios, occlusion_ratio
 from .result import OcclusionComparison, OcclusionResult
 from .settings import OcclusionSettings

@@ -8,6 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from ..utils.options import option
+
 
 @dataclass(frozen=True)
 class OcclusionBins:
@@ -16,11 +18,7 @@ class OcclusionBins:
     The last bin holds its upper edge and all beyond as well: `pairwise` ratios may exceed 1. With the zero bin, images
     whose ratio is exactly 0 are a bin of their own: one in five of COCO.
 
-    Args:
-        edges: Ascending edges, the first 0 and the last 1 or more. Defaults to (0, .2, .4, .6, .8, 1).
-        zero_bin: Whether exactly 0 is a bin beside the first one. Defaults to True.
-        cumulative: Whether a row of the evaluation holds its bin and all above it, r >= its lower edge. Defaults to
-            False. The bin of a ratio is the same either way.
+    Cumulative rows overlap, but the bin of a ratio is the same either way.
 
     Raises:
         ValueError: If the edges do not ascend from 0 to 1 or more.
@@ -32,9 +30,13 @@ class OcclusionBins:
         (['0', '(0, .5)', '[.5, 1]'], [0, 1, 2])
     """
 
-    edges: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-    zero_bin: bool = True
-    cumulative: bool = False
+    edges: tuple[float, ...] = option(
+        (0.0, 0.2, 0.4, 0.6, 0.8, 1.0), 'ascending edges of the bins, the first 0 and the last 1 or more'
+    )
+    zero_bin: bool = option(
+        True, 'whether exactly 0 is a bin of its own', negated='count images whose ratio is exactly 0 in the first bin'
+    )
+    cumulative: bool = option(False, 'a row holds its bin and all above: every ratio from its lower edge up')
 
     def __post_init__(self) -> None:
         edges = tuple(float(edge) + 0.0 for edge in self.edges)  # no -0
@@ -45,7 +47,7 @@ class OcclusionBins:
 
     @classmethod
     def nearest(cls, centres: Sequence[float], cumulative: bool = False) -> OcclusionBins:
-        """Return bins that hold what is nearest to each centre, as a curve over 0, .2, .4, .6, .8 is drawn.
+        """Return bins that hold what is nearest to each centre, as for a curve over 0, .2, .4, .6, .8.
 
         The edges lie half-way between the centres. There is no bin of exactly 0.
 

@@ -35,7 +35,7 @@ def draw_curves(settings: OcclusionSettings, bins: Mapping[str, Sequence[BinScor
             axes.fill_between(x, band[:, 0], band[:, 2], color=BAND, alpha=0.25, linewidth=0)
             axes.plot(x, band[:, 1], color=BAND, linestyle='--', label='random subsets')
         for (name, own), colour in zip(bins.items(), COLOURS):
-            values = [100 * getattr(row, score) for row in own]
+            values = [100 * row.scores[score] for row in own]
             axes.plot(x, values, marker='o', color=colour, label=plain(name))
             low, high = 100 * np.array([row.interval.get(score, (np.nan,) * 2) for row in own], dtype=float).T
             axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)

@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..coco.data import Detections, GroundTruth
-from .scores import SCORES
+from .scores import SCORES, Scores
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 MAX_DETECTIONS = 100
@@ -50,18 +50,18 @@ class HotcocoEngine:
         params.area_rng, params.area_rng_lbl, params.max_dets = params.area_rng[:1], ['all'], [MAX_DETECTIONS]
         self.evaluation.evaluate()
 
-    def scores(self, parts: Sequence[np.ndarray]) -> list[dict[str, float]]:
-        """Return AP (IoU .50:.95), AP50, AP75 and AR, at 100 detections an image, of each part of the images.
+    def scores(self, parts: Sequence[np.ndarray]) -> list[Scores]:
+        """Return the scores of each part of the images, at 100 detections an image.
 
         Args:
-            parts: Places of images, each in the order of the ids.
+            parts: Indices of images, each in the order of the ids.
 
         Returns:
             Scores of each part, between 0 and 1; NaN where a part has no ground truth.
         """
         slices = self.evaluation.slice_by({str(i): (part + 1).tolist() for i, part in enumerate(parts)})
-        names = dict(zip(SCORES, ('AP', 'AP50', 'AP75', 'AR100')))
-        return [{key: _score(slices[str(i)][name]) for key, name in names.items()} for i in range(len(parts))]
+        names = ['AR100' if name == 'AR' else name for name in SCORES]
+        return [Scores(*(_score(slices[str(i)][name]) for name in names)) for i in range(len(parts))]
 
     def matches(self) -> tuple[np.ndarray, np.ndarray]:
         """Return which detections matched an instance, and which count at all, both (thresholds, detections) bool.
@@ -137,7 +137,7 @@ class PycocotoolsEngine:
         evaluated = np.array(self.evaluation.evalImgs, dtype=object)
         self.evaluated = evaluated.reshape(len(params.catIds), len(params.areaRng), len(params.imgIds))
 
-    def scores(self, parts: Sequence[np.ndarray]) -> list[dict[str, float]]:
+    def scores(self, parts: Sequence[np.ndarray]) -> list[Scores]:
         evaluation, params = self.evaluation, self.evaluation.params
         scores = []
         for part in parts:
@@ -150,7 +150,7 @@ class PycocotoolsEngine:
             recall = evaluation.eval['recall'][..., 0, -1]  # (IoU thresholds, classes)
             at_50, at_75 = (precision[np.isclose(params.iouThrs, threshold)] for threshold in (0.5, 0.75))
             values = (value[value > -1] for value in (precision, at_50, at_75, recall))
-            scores.append({key: _score(value.mean() if value.size else -1) for key, value in zip(SCORES, values)})
+            scores.append(Scores(*(_score(value.mean() if value.size else -1) for value in values)))
         return scores
 
     def matches(self) -> tuple[np.ndarray, np.ndarray]:
@@ -170,7 +170,7 @@ ENGINES = {'hotcoco': HotcocoEngine, 'pycocotools': PycocotoolsEngine}
 def hotcoco_evaluation(
     truth: GroundTruth, found: Detections, iou_type: str, ignored: np.ndarray | None = None
 ) -> hotcoco.COCOeval:
-    """Return hotcoco's evaluation before it matches: image i is the one at place i - 1, likewise a category."""
+    """Return hotcoco's evaluation before it matches: image i is the one at index i - 1, likewise a category."""
     masks = iou_type == 'segm'
     gt = hotcoco.COCO.from_arrays(
         _numbered(truth.images),
@@ -199,7 +199,7 @@ def _counted(function: Callable, bar: tqdm) -> Callable:
 
 
 def _numbered(entries: Sequence[dict]) -> list[dict]:
-    """Known by their place, from 1: the engines differ in which ids they take."""
+    """Known by their index, from 1: the engines differ in which ids they take."""
     return [entry | {'id': i} for i, entry in enumerate(entries, start=1)]
 
 

@@ -1,4 +1,4 @@
-"""Why a detector fails: false positives, duplicates, poor localisation, and what only partial detections hit."""
+"""Why a detector fails: false positives, duplicates, poor localisation, and instances that are only hit in part."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def count_errors(
     Args:
         truth, found: As ``mmtied.coco`` has checked them.
         iou_type: 'bbox' or 'segm'.
-        parts: Places of images.
+        parts: Indices of images.
         score_thr: Detections of a lower score do not count.
         ignored: Annotations that do not count, (n,) bool: neither they nor what matches them. Defaults to none.
     """
@@ -123,7 +123,7 @@ def redundant_partials(truth: GroundTruth, found: Detections, iou_type: str) -> 
     """Return which detections are redundant and partial, (n,) bool.
 
     Such a detection's best IoU with an instance of its class is from .1 to .5, and that instance has another detection
-    of its class with an IoU of .5 or more. Crowd regions are no instances.
+    of its class with an IoU of .5 or more. Crowd regions do not count as instances.
 
     Args:
         truth, found: As ``mmtied.coco`` has checked them.

@@ -6,18 +6,21 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.evaluation import CocoMetric
 from mmengine.logging import MMLogger
 from mmengine.registry import METRICS
 
-from ..coco.read import check_ground_truth
+from ..coco.coco_json import check_ground_truth
 from .bins import OcclusionBins
-from .evaluate import evaluate_occlusion
+from .occlusion import evaluate_occlusion
 from .scores import BinScores
-from .settings import IOU_TYPES, OcclusionSettings
+from .settings import IOU_TYPES, OcclusionOptions, OcclusionSettings
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ['OcclusionMetric']
 
@@ -37,9 +40,8 @@ class OcclusionMetric(CocoMetric):
     Args:
         ann_file: Ground truth. Defaults to None: taken from the dataset.
         metric: 'bbox', 'segm' or both. Defaults to 'bbox'.
-        classwise: Whether to report each class. Defaults to False.
-        edges, zero_bin, cumulative: The bins, see :class:`~mmtied.evaluation.OcclusionBins`. Default to (0, .2, .4, .6,
-            .8, 1), True and False.
+        classwise: Whether to report each class, which ``OcclusionSettings`` calls ``per_class``.
+        edges, zero_bin, cumulative: The bins, see :class:`~mmtied.evaluation.OcclusionBins`.
         format_only, outfile_prefix, backend_args, collect_device, prefix: As in ``CocoMetric``.
         **options: Any other of :class:`~mmtied.evaluation.OcclusionSettings`, such as ``definition='hybrid'`` or
             ``bootstrap=1000``.
@@ -56,16 +58,16 @@ class OcclusionMetric(CocoMetric):
         self,
         ann_file: str | None = None,
         metric: str | list[str] = 'bbox',
-        classwise: bool = False,
+        classwise: bool = OcclusionSettings.per_class,
         edges: Sequence[float] = OcclusionBins.edges,
-        zero_bin: bool = True,
-        cumulative: bool = False,
+        zero_bin: bool = OcclusionBins.zero_bin,
+        cumulative: bool = OcclusionBins.cumulative,
         format_only: bool = False,
         outfile_prefix: str | None = None,
         backend_args: dict | None = None,
         collect_device: str = 'cpu',
         prefix: str | None = None,
-        **options: Any,
+        **options: Unpack[OcclusionOptions],
     ) -> None:
         if not set([metric] if isinstance(metric, str) else metric) <= set(IOU_TYPES):
             raise ValueError(f'OcclusionMetric: metric={metric!r} must be among {IOU_TYPES}')

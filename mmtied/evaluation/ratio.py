@@ -33,7 +33,7 @@ def occlusion_ratio(
     - `pairwise`: sum over pairs area(B_i and B_j) / S, from 0 up, beyond 1 where many overlap in one place;
     - `hybrid`: sum_i area(mask_i inside the boxes of the others) / sum of the mask areas, in [0, 1]; it needs both.
 
-    Boxes of zero width or height have no area: they neither cover nor are covered. Boxes count as they are given, also
+    Boxes of zero width or height have no area: they neither cover nor are covered. Boxes count as they are given, even
     beyond the edge of the image.
 
     Args:
@@ -115,7 +115,7 @@ def image_ratios(
 ) -> np.ndarray:
     """Return the occlusion ratio of every image, in the order of the images, (images,).
 
-    Crowd regions are left out, they are no instances. NaN for an image without instances.
+    Crowd regions are left out: they do not count as instances. NaN for an image without instances.
 
     Args:
         truth: As :func:`~mmtied.coco.sets.read_sets` returns it, or a result's ``ground_truth``; with segmentations
@@ -129,8 +129,8 @@ def image_ratios(
         ValueError: As :func:`occlusion_ratio`.
     """
     ratios = np.full(len(truth.images), np.nan)
-    for place, _, *arguments in _instances(truth, definition, region=region, same_class=same_class, quiet=quiet):
-        ratios[place] = occlusion_ratio(*arguments)
+    for index, _, *arguments in _instances(truth, definition, region=region, same_class=same_class, quiet=quiet):
+        ratios[index] = occlusion_ratio(*arguments)
     return ratios
 
 
@@ -157,18 +157,18 @@ def instance_ratios(
 
 
 def _instances(truth: GroundTruth, definition: str, region: str, same_class: bool, quiet: bool) -> Iterator[tuple]:
-    """Yield an image's place, its rows of instances, and what :func:`occlusion_ratio` takes of them."""
+    """Yield an image's index, its rows of instances, and what :func:`occlusion_ratio` takes of them."""
     rows = np.flatnonzero(~truth.iscrowd)
     rows = rows[np.argsort(truth.image[rows], kind='stable')]
     if not len(rows):
         return
-    places, starts = np.unique(truth.image[rows], return_index=True)
+    indices, starts = np.unique(truth.image[rows], return_index=True)
     with_boxes, with_masks = region == 'bbox' or definition == 'hybrid', region == 'segm' or definition == 'hybrid'
-    parts = zip(places.tolist(), np.split(rows, starts[1:]))
-    for place, part in tqdm(parts, 'occlusion', len(places), disable=quiet, delay=1, leave=False, unit='image'):
-        masks = [to_rle(truth.segmentation[row], truth.images[place]) for row in part] if with_masks else None
+    parts = zip(indices.tolist(), np.split(rows, starts[1:]))
+    for index, part in tqdm(parts, 'occlusion', len(indices), disable=quiet, delay=1, leave=False, unit='image'):
+        masks = [to_rle(truth.segmentation[row], truth.images[index]) for row in part] if with_masks else None
         boxes = truth.bbox[part] if with_boxes else None
-        yield place, part, boxes, masks, definition, truth.category[part] if same_class else None
+        yield index, part, boxes, masks, definition, truth.category[part] if same_class else None
 
 
 def _groups(count: int, classes: Sequence | None) -> list:

@@ -51,7 +51,7 @@ def checked_masks(masks: Sequence[dict]) -> list[dict]:
         if not isinstance(mask, dict) or not isinstance(mask.get('counts'), (str, bytes)) or 'size' not in mask:
             raise ValueError("masks: each must be a compressed run-length encoding, {'size': [H, W], 'counts': bytes}")
     if len({tuple(mask['size']) for mask in masks}) > 1:
-        raise ValueError('masks: all must be of one size')
+        raise ValueError('masks: all must have the same size')
     return list(masks)
 
 

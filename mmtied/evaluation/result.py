@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..coco.data import Detections, GroundTruth
-from .resample import FEWEST
+from .resampling import FEWEST
 from .scores import BinScores, Difference
 from .settings import OcclusionSettings
 from .table import Table, class_table, difference_table, error_table, score_table
@@ -33,7 +33,7 @@ class OcclusionResult:
         settings: What was evaluated how.
         name: Of the detector.
         ratios: Occlusion ratio of each image in the order of the ids, (images,); NaN without instances.
-        image_bins: Place of each image's bin, (images,); -1 without instances.
+        image_bins: Index of each image's bin, (images,); -1 without instances.
         instance_ratios: Occlusion of each annotation, (annotations,), NaN for crowds; None unless binned per instance.
         ground_truth, detections: What was evaluated.
     """
@@ -97,7 +97,7 @@ class OcclusionResult:
         from .curve import draw_curves
 
         first, *_ = self.models
-        return draw_curves(first.settings, {model.name: model.bins for model in self.models})
+        return draw_curves(first.settings, {detector.name: detector.bins for detector in self.models})
 
     def manifest(self) -> Iterator[tuple[Any, float | None, str]]:
         """Yield image id, occlusion ratio (None without instances) and label of the bin, for every image.
@@ -105,8 +105,8 @@ class OcclusionResult:
         Where the bins overlap (cumulative rows), the label is that of the highest.
         """
         labels = [*(row.label for row in self.bins), self.unassigned.label]  # -1 is the last
-        for image, ratio, place in zip(self.ground_truth.images, self.ratios.tolist(), self.image_bins):
-            yield image['id'], None if ratio != ratio else ratio, labels[place]
+        for image, ratio, index in zip(self.ground_truth.images, self.ratios.tolist(), self.image_bins):
+            yield image['id'], None if ratio != ratio else ratio, labels[index]
 
     def remarks(self) -> list[str]:
         """Say in words what was left out, which edges are out of reach, and which bins are empty or too small."""
@@ -119,14 +119,14 @@ class OcclusionResult:
         if truth.orphans:
             remarks.append(f'{truth.orphans} annotations belong to no listed image and are left out.')
         if truth.iscrowd.any():
-            remarks.append(f'{truth.iscrowd.sum()} crowd regions are no instances and do not occlude.')
+            remarks.append(f'{truth.iscrowd.sum()} crowd regions do not count as instances and do not occlude.')
         last = settings.bins.edges[-1]
         if settings.definition in BOUNDED and last > 1:
-            remarks.append(f'No {what} can reach an edge above 1: `{settings.definition}` is 1 at most.')
+            remarks.append(f'No {what} can reach an edge above 1: `{settings.definition}` is at most 1.')
         beyond = ratios[ratios > last]
         if beyond.size:
             remarks.append(
-                f'{beyond.size} {what}s lie above {last:g}, up to {beyond.max():.2f}; the last bin holds them.'
+                f'{beyond.size} {what}s lie above {last:g}, up to {beyond.max():.2f}; the last bin includes them.'
             )
         held = {row.label: row.instances if settings.per_instance else row.images for row in self.bins}
         empty = [label for label, count in held.items() if not count]
@@ -142,8 +142,8 @@ class OcclusionResult:
                 remarks.append(f'Bins of fewer than {FEWEST} images have no interval: it would be too narrow.')
         if settings.per_instance:
             remarks.append(
-                'Detections that match no instance have no occlusion: they count as false in the AP of every bin, and '
-                'as errors of none.'
+                'Detections that match no instance have no occlusion: they count as false positives in the AP of every '
+                'bin, but not among the errors of any.'
             )
         return remarks
 
@@ -185,7 +185,7 @@ class OcclusionComparison:
         return self.first.to_dict() | {'second': self.second.to_dict(), 'difference': difference}
 
     def records(self) -> list[dict[str, Any]]:
-        """Return the records of both, and of the differences as a third model."""
+        """Return the records of both, and those of the differences as a third detector's."""
         records = [*self.first.records(), *self.second.records()]
         for row in (self.all, *self.bins):
             content = row.to_dict()

@@ -2,22 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, astuple, dataclass, field, fields
 from typing import Any
 
 from ..utils.json_content import without_nan
 
-SCORES = ('AP', 'AP50', 'AP75', 'AR')
-# What intervals, bands and classes are shown of: the publication's two measures.
+# The scores that have intervals, bands and classes in tables and curves: the publication's two measures.
 SHOWN = ('AP', 'AP75')
 
 
+class _ByName:
+    """A field by its name: ``scores['AP']`` is ``scores.AP``, beside ``interval['AP']``."""
+
+    def __getitem__(self, name: str) -> float:
+        return getattr(self, name)
+
+
 @dataclass(frozen=True)
-class ClassScores:
+class Scores(_ByName):
+    """Scores between 0 and 1, or differences of two; AP is averaged over IoU .50:.95. NaN without ground truth.
+
+    Attributes:
+        AP, AP50, AP75, AR: At 100 detections an image, over all sizes.
+    """
+
+    AP: float
+    AP50: float
+    AP75: float
+    AR: float
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(astuple(self))
+
+    def __sub__(self, other: Scores) -> Scores:
+        return Scores(*(own - others for own, others in zip(self, other)))
+
+
+SCORES = tuple(one.name for one in fields(Scores))
+
+
+@dataclass(frozen=True)
+class ClassScores(_ByName):
     """Scores of one class, between 0 and 1.
 
     Attributes:
-        AP, AP75: As in :class:`BinScores`.
+        AP, AP75: As in :class:`Scores`.
     """
 
     AP: float
@@ -29,11 +59,11 @@ class Errors:
     """The errors of a bin's detections from a score up, at IoU .5; kinds as in TIDE (Bolya et al., ECCV 2020).
 
     Attributes:
-        false_positives: Detections an image that match no instance, of all kinds. As the two below NaN where instances
-            are ignored: a false detection is of no instance.
+        false_positives: Detections per image that match no instance, of all kinds. NaN, as the next two are, where
+            instances are ignored: a false detection belongs to no instance.
         duplicates: Detections of an instance that a better one has matched already.
         localisation: Detections of the right class whose IoU with an instance is from .1 to .5.
-        missed: Instances that no detection matches, nor would after mending its class or its place.
+        missed: Instances that no detection matches, nor would if its class or its box were right.
         partial: Share of the instances that only partial detections of their class hit: the best IoU is from .1 to .5.
             NaN without instances.
     """
@@ -45,15 +75,44 @@ class Errors:
     partial: float
 
 
+class _Scored:
+    """What has scores has AP, AP50, AP75 and AR itself as well."""
+
+    scores: Scores
+
+    @property
+    def AP(self) -> float:
+        return self.scores.AP
+
+    @property
+    def AP50(self) -> float:
+        return self.scores.AP50
+
+    @property
+    def AP75(self) -> float:
+        return self.scores.AP75
+
+    @property
+    def AR(self) -> float:
+        return self.scores.AR
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row as json content, its scores beside the rest: None for NaN."""
+        content: dict[str, Any] = {}
+        for key, value in asdict(self).items():
+            content |= value if key == 'scores' else {key: value}
+        return without_nan(content)
+
+
 @dataclass(frozen=True)
-class BinScores:
-    """The scores of one bin, between 0 and 1; AP is averaged over IoU .50:.95. NaN where there is no ground truth.
+class BinScores(_Scored):
+    """The scores of one bin.
 
     Attributes:
         label: The bin, such as '[.2, .4)'.
-        lower, upper: Its edges; None for the rows that are no bin.
-        images, instances, classes: How many it holds; crowd regions are no instances.
-        AP, AP50, AP75, AR: At 100 detections an image, over all sizes.
+        lower, upper: Its edges; None for the rows that are not bins.
+        images, instances, classes: How many it holds; crowd regions do not count as instances.
+        scores: At 100 detections an image, over all sizes; ``AP``, ``AP50``, ``AP75`` and ``AR`` are attributes too.
         errors: What went wrong; None for a row without images.
         interval: AP and the others -> 95% interval of the image bootstrap; empty without one, or below 10 images.
         random: AP and the others -> lower end, mean and upper end (95%) of random image subsets as large as the bin;
@@ -67,39 +126,25 @@ class BinScores:
     images: int
     instances: int
     classes: int
-    AP: float
-    AP50: float
-    AP75: float
-    AR: float
+    scores: Scores
     errors: Errors | None = None
     interval: dict[str, tuple[float, float]] = field(default_factory=dict)
     random: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     per_class: dict[str, ClassScores] = field(default_factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the row as json content: None for NaN."""
-        return without_nan(asdict(self))
-
 
 @dataclass(frozen=True)
-class Difference:
+class Difference(_Scored):
     """Second detector less first, on the same images of a bin.
 
     Attributes:
         label, lower, upper: As of the bin.
-        AP, AP50, AP75, AR: Differences of the scores.
-        interval: AP and the others -> 95% interval of the difference on the same bootstrap samples; empty without.
+        scores: Differences of the scores; ``AP``, ``AP50``, ``AP75`` and ``AR`` are attributes too.
+        interval: AP and the others -> 95% interval of the difference on the same bootstrap samples; empty without one.
     """
 
     label: str
     lower: float | None
     upper: float | None
-    AP: float
-    AP50: float
-    AP75: float
-    AR: float
+    scores: Scores
     interval: dict[str, tuple[float, float]] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the row as json content: None for NaN."""
-        return without_nan(asdict(self))

@@ -1,10 +1,14 @@
-"""What an evaluation by occlusion measures: one set of options for the command, mmdet's loops and Python."""
+"""What an evaluation by occlusion measures: one list of options for the command, mmdet's loops and Python.
+
+The fields of :class:`OcclusionSettings` and of :class:`OcclusionBins` are the list: their defaults, choices and help.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypedDict
 
+from ..utils.options import option
 from .bins import OcclusionBins
 from .engine import ENGINES
 from .regions import DEFINITIONS
@@ -14,59 +18,62 @@ IOU_TYPES = ('bbox', 'segm')
 
 @dataclass(frozen=True)
 class OcclusionSettings:
-    """The options of :func:`evaluate_occlusion` and of :func:`compare_occlusion`.
+    """The options of :func:`evaluate_occlusion` and :func:`compare_occlusion`; what each is stands beside it.
 
     Args:
-        iou_type: 'bbox' or 'segm'. Defaults to 'segm' for results with masks and without boxes, else 'bbox'.
         bins: Defaults to exactly 0, then steps of .2.
-        definition: What counts as overlap, see :func:`occlusion_ratio`. Defaults to 'covered'.
-        region: 'bbox' or 'segm': whether the areas are those of boxes or of masks. Defaults to 'bbox'; `hybrid` uses
-            both and has none.
-        same_class: Whether only overlap within a class counts. Defaults to False.
-        per_instance: Whether instances are binned by their own occlusion, and not images: the others are ignored, as
-            COCO ignores instances of other sizes. Defaults to False.
-        engine: 'hotcoco' (default) or 'pycocotools', the reference API: same numbers, slower.
-        per_class: Whether to report each class. Defaults to False.
-        bootstrap: Bootstrap samples of the images, for intervals. Defaults to 0: none.
-        random_subsets: Random image subsets of each bin's size, for the band that a bin without any effect of
-            occlusion would lie in. Defaults to 0: none.
-        seed: Decides the samples. Defaults to 0.
-        score_thr: Detections from this score up count as errors. Defaults to .3, what mmdet shows.
 
     Raises:
         ValueError: If an option is out of its range, or two do not go together.
     """
 
-    iou_type: str | None = None
+    iou_type: str | None = option(
+        None,
+        'whether boxes or masks are matched',
+        choices=IOU_TYPES,
+        otherwise='segm for results with masks and without boxes, else bbox',
+    )
     bins: OcclusionBins = field(default_factory=OcclusionBins)
-    definition: str = 'covered'
-    region: str | None = None
-    same_class: bool = False
-    per_instance: bool = False
-    engine: str = 'hotcoco'
-    per_class: bool = False
-    bootstrap: int = 0
-    random_subsets: int = 0
-    seed: int = 0
-    score_thr: float = 0.3
+    definition: str = option(
+        'covered', 'what counts as overlap; docs/occlusion.md has the formulas', choices=DEFINITIONS
+    )
+    region: str | None = option(
+        None, 'whether areas are those of boxes or of masks', choices=IOU_TYPES, otherwise='bbox; hybrid uses both'
+    )
+    same_class: bool = option(False, 'count overlap within a class only')
+    per_instance: bool = option(
+        False, 'bin instances by their own occlusion; a bin ignores the others, as COCO ignores other sizes'
+    )
+    engine: str = option('hotcoco', 'pycocotools is the reference API: same numbers, slower', choices=tuple(ENGINES))
+    per_class: bool = option(False, 'also report AP and AP75 of each class')
+    bootstrap: int = option(
+        0, 'number of bootstrap samples of the images, for 95% intervals; 1000 is good', least=0, metavar='N'
+    )
+    random_subsets: int = option(
+        0,
+        "number of random image subsets of each bin's size, for the band in which a bin would lie that occlusion does "
+        'not affect; 200 is good',
+        least=0,
+        metavar='N',
+    )
+    seed: int = option(0, 'of the bootstrap samples and the random subsets', least=0)
+    score_thr: float = option(0.3, 'detections from this score up count as errors and are drawn')
 
     def __post_init__(self) -> None:
-        choices = {'iou_type': (None, *IOU_TYPES), 'definition': DEFINITIONS, 'engine': tuple(ENGINES)}
-        choices['region'] = (None,) if self.definition == 'hybrid' else (None, *IOU_TYPES)
-        for name, allowed in choices.items():
-            value = getattr(self, name)
-            if value not in allowed:
-                where = ' for hybrid, which uses boxes and masks' if name == 'region' and len(allowed) == 1 else ''
-                raise ValueError(f'{name}={value!r} must be one of {allowed}{where}')
-        for name in ('bootstrap', 'random_subsets', 'seed'):
-            if getattr(self, name) < 0:
-                raise ValueError(f'{name}={getattr(self, name)} must be 0 or more')
+        if self.definition == 'hybrid' and self.region is not None:
+            raise ValueError(f'region={self.region!r} must be left out for hybrid, which uses boxes and masks')
+        for one in fields(self):
+            value, choices = getattr(self, one.name), one.metadata.get('choices')
+            if choices and value not in (one.default, *choices):
+                raise ValueError(f'{one.name}={value!r} must be one of {choices}')
+            if 'least' in one.metadata and value < one.metadata['least']:
+                raise ValueError(f'{one.name}={value} must be {one.metadata["least"]} or more')
         if not 0 <= self.score_thr <= 1:
             raise ValueError(f'score_thr={self.score_thr} must lie in [0, 1]')
         if self.per_instance and self.definition not in ('covered', 'hybrid'):
             raise ValueError(f"definition={self.definition!r} must be 'covered' or 'hybrid' for single instances")
         if self.per_instance and self.random_subsets:
-            raise ValueError('random_subsets draws images, but per_instance bins instances: leave one of them out')
+            raise ValueError('random_subsets are of images, but per_instance bins instances: leave one of them out')
         if self.region is None and self.definition != 'hybrid':
             object.__setattr__(self, 'region', 'bbox')
 
@@ -87,3 +94,21 @@ class OcclusionSettings:
         """Return the options as json content; those of the bins stand beside the others."""
         content = asdict(self)
         return content | content.pop('bins')
+
+
+class OcclusionOptions(TypedDict, total=False):
+    """The names and types of the settings that are given by keyword alone, for editors and type checkers.
+
+    A test holds them to the fields of :class:`OcclusionSettings`, which has their defaults and what they mean.
+    """
+
+    definition: str
+    region: str | None
+    same_class: bool
+    per_instance: bool
+    engine: str
+    per_class: bool
+    bootstrap: int
+    random_subsets: int
+    seed: int
+    score_thr: float

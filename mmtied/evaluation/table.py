@@ -36,7 +36,7 @@ def score_table(name: str, settings: OcclusionSettings, rows: Sequence[BinScores
     for size in ('images', 'instances', 'classes'):
         columns[size] = [str(getattr(row, size)) for row in rows]
     for score in SCORES:
-        columns[f'{score:>5}'] = [percent(getattr(row, score)) for row in rows]
+        columns[f'{score:>5}'] = [percent(row.scores[score]) for row in rows]
     for title, kind in (('95%', 'interval'), ('random', 'random')):
         for score in SHOWN:
             if any(getattr(row, kind) for row in rows):
@@ -51,11 +51,11 @@ def error_table(name: str, settings: OcclusionSettings, rows: Sequence[BinScores
         'occlusion': [row.label for row in rows],
         'FP/image': [number(e.false_positives, '.2f') if e else '-' for e in errors],
         'duplicates': [number(e.duplicates) if e else '-' for e in errors],
-        'poor place': [number(e.localisation) if e else '-' for e in errors],
+        'localisation': [number(e.localisation) if e else '-' for e in errors],
         'missed': [number(e.missed) if e else '-' for e in errors],
         'only partial': [percent(e.partial) if e else '-' for e in errors],
     }
-    return Table(f'{name}: {settings.iou_type} errors at IoU .5, from a score of {settings.score_thr:g}', columns)
+    return Table(f'{name}: {settings.iou_type} errors at IoU .5, for scores of {settings.score_thr:g} or more', columns)
 
 
 def class_table(name: str, rows: Sequence[BinScores]) -> Table:
@@ -65,7 +65,7 @@ def class_table(name: str, rows: Sequence[BinScores]) -> Table:
     for score in SHOWN:
         for row in rows:
             found = [row.per_class.get(one) for one in classes]
-            columns[f'{score} {row.label}'] = [percent(getattr(entry, score)) if entry else '-' for entry in found]
+            columns[f'{score} {row.label}'] = [percent(entry[score]) if entry else '-' for entry in found]
     return Table(f'{name}: classes', columns)
 
 
@@ -73,7 +73,7 @@ def difference_table(first: str, second: str, rows: Sequence[Difference]) -> Tab
     """Return what the second detector has above the first in every row, and intervals where there are any."""
     columns = {'occlusion': [row.label for row in rows]}
     for score in SCORES:
-        columns[f'{score:>5}'] = [percent(getattr(row, score), '+') for row in rows]
+        columns[f'{score:>5}'] = [percent(row.scores[score], '+') for row in rows]
     for score in SHOWN:
         if any(row.interval for row in rows):
             columns[f'{score} 95%'] = [span(row.interval.get(score), '+') for row in rows]

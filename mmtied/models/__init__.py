@@ -4,13 +4,13 @@ Importing this package registers layers and backbones, and lets the checkpoints 
 """
 
 from ..utils.checkpoints import allow_runner_checkpoints
+from .ordinary_weights import WarmStart, split_checkpoint, warm_start
 from .tied_backbone import TiedBackbone
 from .tied_resnest import TiedResNeSt
 from .tied_resnet import TiedResNet
 from .tied_resnext import TiedResNeXt
 from .tied_senet import TiedSENet
 from .variants import VARIANTS
-from .warm_start import WarmStart, split_checkpoint, warm_start
 
 __all__ = [
     'VARIANTS',

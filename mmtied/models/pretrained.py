@@ -29,7 +29,7 @@ def pretrained_tensors(config: dict) -> dict[str, Tensor]:
     return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def report_matches(network: nn.Module, tensors: Mapping[str, Tensor], checkpoint: str) -> None:
+def log_matches(network: nn.Module, tensors: Mapping[str, Tensor], checkpoint: str) -> None:
     """Log how many of a network's tensors a checkpoint holds, and raise an error where it holds none."""
     own, matched = network.state_dict(), matching(network, tensors)
     name = type(network).__name__
@@ -52,7 +52,7 @@ def load_pretrained(network: nn.Module, config: dict) -> None:
         ValueError: If it holds none of the network's tensors, or not all of the frozen ones.
     """
     tensors = pretrained_tensors(config)
-    report_matches(network, tensors, config['checkpoint'])
+    log_matches(network, tensors, config['checkpoint'])
     fits = matching(network, tensors)
     frozen = [name for name, parameter in network.named_parameters() if not parameter.requires_grad]
     lacking = [name for name in frozen if name not in fits]

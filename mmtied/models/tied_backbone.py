@@ -1,4 +1,4 @@
-"""Tie the backbone of a config: ``TiedBackbone`` in the place of its type."""
+"""Tie the backbone of a config: ``TiedBackbone`` in place of its type."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 
 from ..tying import TieReport, tie_model, tie_se
 from ..utils.checkpoints import matching
-from .pretrained import load_pretrained, pretrained_configs, pretrained_tensors, report_matches
+from .pretrained import load_pretrained, log_matches, pretrained_configs, pretrained_tensors
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def init_weights(tied: nn.Module) -> None:
             tied_checkpoints.append(config)
             ordinary.init_cfg = others
         elif not getattr(ordinary, 'convert_weights', False):  # Swin and PVT rename what they load.
-            report_matches(ordinary, tensors, config['checkpoint'])
+            log_matches(ordinary, tensors, config['checkpoint'])
     if hasattr(ordinary, 'init_weights'):
         ordinary.init_weights()
     project_from(tied, ordinary)

@@ -123,7 +123,7 @@ class TiedBottleneck(Bottleneck):
 
 @MODELS.register_module()
 class TiedResNet(ResidualBackbone):
-    """TiedResNet for detection and classification, in the place of mmdet's and mmpretrain's ``ResNet``.
+    """TiedResNet for detection and classification, in place of mmdet's and mmpretrain's ``ResNet``.
 
     The defaults are TiedResNet-50; ``depth=101`` and 152 likewise. TiedResNet-50-S and -101-S are
     ``base_width=18, blocks=(1, 1, 3, 6), mixer_blocks=1``.

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from ..evaluation import evaluate_occlusion
-from ..evaluation.accumulate import Accumulator
+from ..evaluation.accumulator import Accumulator
 from ..evaluation.engine import HotcocoEngine
 from ..evaluation.errors import redundant_partials
-from ..evaluation.resample import bootstrap
+from ..evaluation.resampling import bootstrap
 from ..evaluation.scores import SCORES
 
 RESAMPLES = 400
@@ -40,7 +40,7 @@ def score_run(ground_truth: Path, results: Path) -> dict:
         rows.append(
             {'label': row.label, 'images': row.images, 'instances': row.instances}
             | {'ratio': round(float(np.nanmean(result.ratios[images])), 4) if len(images) else None}
-            | {score: whole(getattr(row, score)) for score in KEPT}
+            | {score: whole(row.scores[score]) for score in KEPT}
             | {
                 f'{score}_samples': [whole(value) for value in samples[:, SCORES.index(score)]]
                 for score in KEPT

@@ -121,8 +121,8 @@ def similarities(folder: Path, checkpoint: Path, images: Path, small: bool) -> l
     # They need the analysis extra, which the training does not.
     from ..analysis.images import image_files, read_pixels
     from ..analysis.network.layers import choose_layers
-    from ..analysis.network.load import load_network
-    from ..analysis.similarity.measure import filter_similarity
+    from ..analysis.network.loader import load_network
+    from ..analysis.similarity.measurement import filter_similarity
 
     count, filters, size = (2, 4, 64) if small else (32, 32, 128)
     pixels = read_pixels(image_files(images, count, 0), size)

@@ -87,7 +87,7 @@ def macs_by_module(network: nn.Module, run: Run = (224, 224)) -> dict[str, int]:
             how = 'by its function' if callable(run) else f'on one image of zeros of {run}'
             raise ValueError(
                 f'{type(network).__name__} does not run {how}, so it cannot be counted: {error!r}; a function can be '
-                'given in the place of the size'
+                'given in place of the size'
             ) from error
     counts = {
         name.removeprefix('Counted.network').removeprefix('.'): sum(flops.values()) // 2

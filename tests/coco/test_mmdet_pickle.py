@@ -10,11 +10,11 @@ import torch
 from mmdet.evaluation import CocoMetric, DumpDetResults
 from mmengine.structures import InstanceData
 
+from mmtied.coco.coco_json import check_ground_truth
 from mmtied.coco.mmdet_pickle import read_pickle
-from mmtied.coco.read import check_ground_truth
 from mmtied.evaluation import InputError, evaluate_occlusion
 
-# The categories are not in the order of their ids: a label is a place in the file.
+# The categories are not in the order of their ids: a label is a index in the file.
 TRUTH = {
     'images': [{'id': i, 'width': 64, 'height': 64, 'file_name': f'{i}.jpg'} for i in range(12)],
     'categories': [{'id': 7, 'name': 'b'}, {'id': 4, 'name': 'a'}],
@@ -110,7 +110,7 @@ def test_nothing_is_run(tmp_path):
             ),
             r'\[0\] must hold img_id and pred_instances',
         ),
-        (pickle.dumps([]), 'holds no detection'),
+        (pickle.dumps([]), 'contains no detections'),
     ],
 )
 def test_bad_pickles(tmp_path, content, sentence):

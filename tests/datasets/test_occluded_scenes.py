@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from mmtied.coco.read import check_ground_truth, read_json
+from mmtied.coco.coco_json import check_ground_truth, read_json
 from mmtied.datasets import CLASSES, make_scene, write_scenes
 from mmtied.evaluation import image_ratios
 

@@ -5,7 +5,7 @@ import pytest
 from made_up import made_up, polygon
 from pycocotools import mask as rle
 
-from mmtied.coco.read import check_ground_truth, check_results
+from mmtied.coco.coco_json import check_ground_truth, check_results
 from mmtied.evaluation.errors import count_errors, image_f1
 from mmtied.evaluation.scores import Errors
 
@@ -73,7 +73,7 @@ def without_crowds(seed: int) -> tuple[dict, list]:
     for detection in found:
         detection['score'] = float(rng.random())
         if rng.random() < 0.3:
-            detection['bbox'][0] += 9  # poor places
+            detection['bbox'][0] += 9  # poor localisation
         if rng.random() < 0.2:
             detection['category_id'] = 3
     return truth, found

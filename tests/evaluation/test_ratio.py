@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as rle
 from scipy.stats import spearmanr
 
-from mmtied.coco.read import check_ground_truth, read_json
+from mmtied.coco.coco_json import check_ground_truth, read_json
 from mmtied.evaluation import OcclusionBins, image_ratios, instance_occlusion, instance_ratios, occlusion_ratio
 
 SIZE = 30
@@ -149,7 +149,7 @@ def test_no_instance_has_no_ratio():
         (dict(boxes=[[0, 0, 1, 1]], masks=[{}]), 'needs either boxes or masks'),
         (dict(), 'needs either boxes or masks'),
         (dict(masks=[[[0, 0, 4, 0, 4, 4]]]), 'masks: each must be a compressed run-length encoding'),
-        (dict(masks=encoded(np.ones((1, 9, 9))) + encoded(np.ones((1, 8, 8)))), 'masks: all must be of one size'),
+        (dict(masks=encoded(np.ones((1, 9, 9))) + encoded(np.ones((1, 8, 8)))), 'masks: all must have the same size'),
         (dict(boxes=[[0, 0, 1, 1]], classes=[1, 2]), r'classes: shape \(2,\) must be \(1,\)'),
     ],
 )

@@ -172,5 +172,5 @@ def test_arguments():
         TiedBackbone('ResNet', depth=50)
     with pytest.raises(ValueError, match="no layer fits the pattern 'layer9'"):
         TiedBackbone('ResNet', {'layer9': 2}, depth=50)
-    with pytest.raises(ValueError, match='no network that has an SELayer'):
+    with pytest.raises(ValueError, match='not a network with an SELayer'):
         TiedBackbone('ResNet', se_blocks=2, depth=50)

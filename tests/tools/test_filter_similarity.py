@@ -62,7 +62,7 @@ BAD = [
     (['--image-dir', 'empty'], 'error: empty: holds no image'),
     (['--image-dir', 'broken'], 'error: broken/a.jpg: not a readable image'),
     (['--checkpoints', 'a', 'b'], 'error: --checkpoints: 2 for 1 networks: torchvision:resnet18'),
-    (['--out-dir', 'images/0.png'], 'images/0.png is no folder that can be written to'),
+    (['--out-dir', 'images/0.png'], 'images/0.png is not a folder that can be written to'),
     (['--names', 'a', 'b'], 'error: --names: 2 for 1 networks'),
     (['--checkpoints', 'absent.pth'], 'error: absent.pth: no such checkpoint'),
     (['--filters', '1'], '--filters: 1 must be a whole number of at least 2'),

@@ -85,7 +85,7 @@ BAD_INPUT = [
     (lambda truth, found: found.unlink(), 'results.json: cannot be read: No such file'),
     (lambda truth, found: truth.write_text('[]'), 'gt.json: a ground truth is a json object, found list'),
     (lambda truth, found: found.write_text('{}'), 'results.json: results are a json list of detections, found dict'),
-    (lambda truth, found: found.write_text('[]'), 'results.json: holds no detection'),
+    (lambda truth, found: found.write_text('[]'), 'results.json: contains no detections'),
     (lambda truth, found: found.write_text(json.dumps([BOX | {'image_id': 2}])), '[0]: image_id=2 is not among'),
     (lambda truth, found: found.write_text(json.dumps([BOX, BOX | {'category_id': 9}])), '[1]: category_id=9 is not'),
     (lambda truth, found: found.write_text(json.dumps([BOX, {'image_id': 1}])), "[1] has no 'category_id'"),
@@ -118,7 +118,7 @@ def test_bad_masks(files, tmp_path):
     polygon = [[0, 0, 4, 0, 4, 4]]
     truth.write_text(json.dumps(TRUTH | {'annotations': [TRUTH['annotations'][0] | {'segmentation': polygon}]}))
     for code, sentence in (
-        ({'size': [4, 4], 'counts': [16]}, "[0]: 'segmentation' is of size [4, 4], the image is of height and width"),
+        ({'size': [4, 4], 'counts': [16]}, "[0]: 'segmentation' has size [4, 4], but the image has height and width"),
         ({'size': [9, 9], 'counts': 'zzz'}, "[0]: 'segmentation' has counts that do not add up"),
     ):
         found.write_text(json.dumps([BOX | {'segmentation': code}]))
@@ -132,11 +132,11 @@ def test_bad_masks(files, tmp_path):
     [
         (['--edges', 0, 0.5], 'edges=(0.0, 0.5) must ascend from 0 to 1'),
         (['--centres', 0.5], 'centres=[0.5] must be two or more'),
-        (['--definition', 'hybrid', '--region', 'bbox'], "region='bbox' must be one of (None,) for hybrid"),
+        (['--definition', 'hybrid', '--region', 'bbox'], "region='bbox' must be left out for hybrid"),
         (['--bootstrap', -1], 'bootstrap=-1 must be 0 or more'),
         (['--names', 'a', 'b'], '--names: 2 names for 1 files'),
         (['--image-dir', '.'], '--image-dir: pictures need an --out-dir'),
-        (['--image-dir', 'none', '--out-dir', 'none'], '--image-dir: none is no folder'),
+        (['--image-dir', 'none', '--out-dir', 'none'], '--image-dir: none is not a folder'),
         (['--results', 'a', 'b'], 'give the file of one detector or of two, found 3'),
     ],
 )

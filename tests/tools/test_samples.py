@@ -19,7 +19,7 @@ def scenes(tmp_path):
     return tmp_path
 
 
-def test_two_models(run_tool, scenes):
+def test_two_detectors(run_tool, scenes):
     files = scenes / 'instances_val.json', scenes / 'a.json', scenes / 'b.json'
     status, output, errors = run_tool(
         TOOL, *files, '--image-dir', scenes / 'val', '--out', scenes / 'new/samples.png', '--images', 2

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..network.layers import convolutions
-from ..network.load import Network
+from ..network.loader import Network
 
 
 def run_and_find(network: Network, layer: str | None, run: Callable[[], object]) -> tuple[Any, nn.Module]:

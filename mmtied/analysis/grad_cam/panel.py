@@ -21,7 +21,7 @@ from torchvision.transforms.v2 import functional as F
 
 from ...utils.names import similar_names
 from ..images import crop
-from ..network.load import Network
+from ..network.loader import Network
 from .layer import run_and_find
 
 try:
@@ -114,7 +114,7 @@ def explain_classifier(network: Network, picture: Image.Image, category: int | N
     x = network.normalise(F.pil_to_tensor(picture)[None]).requires_grad_()
     logits, module = run_and_find(network, layer, lambda: network.model(x))
     if not isinstance(logits, Tensor) or logits.dim() != 2:
-        raise ValueError(f'{network.name}: is no classifier: it returns no (N, classes) for images')
+        raise ValueError(f'{network.name}: is not a classifier: it does not return (N, classes) for images')
     if category is not None and category >= logits.shape[1]:
         raise ValueError(f'{network.name}: has {logits.shape[1]} classes, and none of index {category}')
     category = int(logits[0].argmax()) if category is None else category

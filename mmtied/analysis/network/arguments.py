@@ -6,7 +6,7 @@ import argparse
 
 import torch
 
-from .load import Network, load_network
+from .loader import Network, load_network
 
 
 def add_networks(parser: argparse.ArgumentParser) -> None:

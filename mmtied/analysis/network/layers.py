@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 import torch
 from torch import nn
 
-from .load import Network
+from .loader import Network
 
 SPREAD = 8  # layers
 
@@ -19,12 +19,12 @@ def convolutions(network: Network) -> list[str]:
 
 
 def depth(layer: str, order: Sequence[str]) -> float:
-    """Return the place of a layer among the convolutions, from 0, the first, to 1, the last.
+    """Return where a layer stands among the convolutions, from 0, the first, to 1, the last.
 
     A module that holds convolutions, such as a stage, is as deep as its last one.
     """
-    place = max(i for i, name in enumerate(order) if name == layer or name.startswith(f'{layer}.'))
-    return place / max(1, len(order) - 1)
+    index = max(i for i, name in enumerate(order) if name == layer or name.startswith(f'{layer}.'))
+    return index / max(1, len(order) - 1)
 
 
 def choose_layers(network: Network, patterns: Sequence[str] = ()) -> list[str]:
@@ -41,8 +41,8 @@ def choose_layers(network: Network, patterns: Sequence[str] = ()) -> list[str]:
     """
     own = convolutions(network)
     if not patterns:
-        places = torch.linspace(0, len(own) - 1, min(SPREAD, len(own))).round().int().tolist()
-        return [own[place] for place in places]
+        indices = torch.linspace(0, len(own) - 1, min(SPREAD, len(own))).round().int().tolist()
+        return [own[index] for index in indices]
     parents = {name[:end] for name in own for end in range(len(name)) if name[end] == '.'}
     every = [name for name, _ in network.backbone.named_modules() if name in parents or name in own]
     chosen = set()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from ...utils.figures import plain
-from .measure import PASSES, OperatorCost
+from .measurement import PASSES, OperatorCost
 
 COLOURS = {'group': '#1f6fb4', 'tied, blocks folded': '#d1495b', 'tied, filters repeated': '#e79aa3'}
 

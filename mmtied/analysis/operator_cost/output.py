@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 
 from ...utils.text_table import align
-from .measure import OperatorCost
+from .measurement import OperatorCost
 
 
 def to_csv(costs: Sequence[OperatorCost], setting: str) -> str:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.typing import ColorType
 
 from ...utils.figures import plain
-from .measure import BINS, KINDS, FilterSimilarity, LayerSimilarity
+from .measurement import BINS, KINDS, FilterSimilarity, LayerSimilarity
 
 COLOURS = ('#1f6fb4', '#d1495b', *color_sequences['Dark2'])
 IN_ROW = 8  # matrices

@@ -11,7 +11,7 @@ from ...utils.figures import save_figure
 from ...utils.files import write_text, written_aside
 from ...utils.text_table import align
 from .figure import draw_histograms, draw_layers, draw_matrices
-from .measure import FilterSimilarity
+from .measurement import FilterSimilarity
 
 
 def save_similarity(results: Sequence[FilterSimilarity], settings: dict, folder: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ...models import TiedResNet
-from ..network.load import Network
+from ..network.loader import Network
 
 SIZE = 32
 UNTIED = dict(splits=1, base_width=64, blocks=(1,), entry_blocks=1, shortcut_blocks=1, mixer='none')

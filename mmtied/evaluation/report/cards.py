@@ -40,7 +40,7 @@ class Card:
     width: int
     height: int
     f1: list[float]  # of each detector; NaN where there is nothing to find and nothing was found
-    ranks: dict[int, int]  # order -> place in it
+    ranks: dict[int, int]  # order -> rank in it
     layers: list[list[Shape]]  # ground truth, then each detector
 
 
@@ -71,27 +71,27 @@ def make_cards(results: Sequence[OcclusionResult], image_dir: str | Path) -> tup
     for order, values in enumerate(orders.values()):
         values = np.where(np.isnan(results[0].ratios), np.nan, values)  # an image without instances shows nothing
         first = np.argsort(-values, kind='stable')[:PER_ORDER]
-        for rank, place in enumerate(first[~np.isnan(values[first])].tolist()):
-            ranks.setdefault(place, {})[order] = rank
+        for rank, index in enumerate(first[~np.isnan(values[first])].tolist()):
+            ranks.setdefault(index, {})[order] = rank
     cards = []
-    for place, of_orders in ranks.items():
-        image = truth.images[place]
+    for index, of_orders in ranks.items():
+        image = truth.images[index]
         picture = open_picture(image_dir, image)
         # What is drawn is in the pixels of the annotations.
         of_file = {key: image[key] for key in ('width', 'height') if key in image}
         size = {'width': picture.width, 'height': picture.height} | of_file
         layers = [
-            _shapes(entries, truth, place=place, size=size, iou_type=settings.iou_type, score_thr=settings.score_thr)
+            _shapes(entries, truth, index=index, size=size, iou_type=settings.iou_type, score_thr=settings.score_thr)
             for entries in (truth, *(result.detections for result in results))
         ]
         cards.append(
             Card(
                 image_id=str(image['id']),
                 file_name=image['file_name'],
-                ratio=float(results[0].ratios[place]),
+                ratio=float(results[0].ratios[index]),
                 picture=data_uri(picture, LONGEST),
                 **size,
-                f1=f1[:, place].tolist(),
+                f1=f1[:, index].tolist(),
                 ranks=of_orders,
                 layers=layers,
             )
@@ -100,9 +100,9 @@ def make_cards(results: Sequence[OcclusionResult], image_dir: str | Path) -> tup
 
 
 def _shapes(
-    entries: GroundTruth | Detections, truth: GroundTruth, place: int, size: dict, iou_type: str, score_thr: float
+    entries: GroundTruth | Detections, truth: GroundTruth, index: int, size: dict, iou_type: str, score_thr: float
 ) -> list[Shape]:
-    rows = np.flatnonzero(entries.image == place)
+    rows = np.flatnonzero(entries.image == index)
     scores = None
     if isinstance(entries, Detections):
         rows = rows[entries.score[rows] >= score_thr]
@@ -113,9 +113,11 @@ def _shapes(
         name = truth.categories[entries.category[row]]['name']
         score = None if scores is None else scores[i]
         if iou_type == 'segm':
-            shapes.append(Shape(name, score, None, _outline(decode(entries.segmentation[row], size))))
+            outline = _outline(decode(entries.segmentation[row], size))
+            shapes.append(Shape(name, score, box=None, outline=outline))
         else:
-            shapes.append(Shape(name, score, tuple(np.round(entries.bbox[row], 1).tolist()), None))
+            box = tuple(np.round(entries.bbox[row], 1).tolist())
+            shapes.append(Shape(name, score, box=box, outline=None))
     return shapes
 
 

@@ -41,46 +41,47 @@ def save_gallery(result: OcclusionResult, image_dir: str | Path, path: str | Pat
     chosen = median_images(result)
     if not chosen:
         raise InputError('gallery: no image has an instance, so there is nothing to draw')
-    pictures = {place: open_picture(image_dir, truth.images[place]) for place in chosen.values()}
+    pictures = {index: open_picture(image_dir, truth.images[index]) for index in chosen.values()}
     figure = Figure(figsize=(2.2 * max(len(chosen), 2), 5), layout='constrained')
     grid = figure.subplots(2, len(chosen), squeeze=False)
     shown = list(chosen.values())
     seen = {*truth.category[np.isin(truth.image, shown)], *found.category[np.isin(found.image, shown)]}
     colours = {category: COLOURS[i % len(COLOURS)] for i, category in enumerate(sorted(seen))}
-    for column, (label, place) in zip(grid.T, chosen.items()):
+    for column, (label, index) in zip(grid.T, chosen.items()):
         for axes, entries in zip(column, (truth, found)):
-            axes.imshow(pictures[place])
+            axes.imshow(pictures[index])
             axes.set(xticks=[], yticks=[])
-            draw(axes, entries, place, truth.images[place], colours, result.settings.iou_type == 'segm')
-        column[0].set_title(f'{label}\nr = {result.ratios[place]:.2f}', fontsize=10)
+            masks = result.settings.iou_type == 'segm'
+            draw(axes, entries, index=index, image=truth.images[index], colours=colours, masks=masks)
+        column[0].set_title(f'{label}\nr = {result.ratios[index]:.2f}', fontsize=10)
     for axes, name in zip(grid[:, 0], ('ground truth', f'detections, score ≥ {score_thr:g}')):
         axes.set_ylabel(name)
-    patches = [Patch(color=colour, label=plain(truth.categories[place]['name'])) for place, colour in colours.items()]
+    patches = [Patch(color=colour, label=plain(truth.categories[index]['name'])) for index, colour in colours.items()]
     figure.legend(handles=patches, loc='outside lower center', ncols=8, frameon=False, fontsize=9)
     return save_figure(figure, path)
 
 
 def median_images(result: OcclusionResult) -> dict[str, int]:
-    """Return the place of the image of median ratio for every bin that holds images, by the bin's label."""
+    """Return the index of the image of median ratio for every bin that holds images, by the bin's label."""
     chosen = {}
     for i, row in enumerate(result.bins):
-        places = np.flatnonzero(result.image_bins == i)
-        if len(places):
-            chosen[row.label] = int(places[np.argsort(result.ratios[places])[len(places) // 2]])
+        indices = np.flatnonzero(result.image_bins == i)
+        if len(indices):
+            chosen[row.label] = int(indices[np.argsort(result.ratios[indices])[len(indices) // 2]])
     return chosen
 
 
 def draw(
     axes: Axes,
     entries: GroundTruth | Detections,
-    place: int,
+    index: int,
     image: dict,
     colours: dict,
     masks: bool,
     opacity: float = 0.45,
 ) -> None:
     """Draw the masks or boxes of one image, masks with this opacity inside their outlines."""
-    rows = np.flatnonzero(entries.image == place)
+    rows = np.flatnonzero(entries.image == index)
     for row in rows:
         colour = colours[entries.category[row]]
         if not masks:

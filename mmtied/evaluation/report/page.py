@@ -86,7 +86,7 @@ def curve_figure(results: Sequence[OcclusionResult], score: str) -> go.Figure:
         low, high = 100 * np.array([row.interval.get(score, (np.nan,) * 2) for row in result.bins]).T
         if not np.isnan(low).all():
             figure.add_traces(area(labels, low, high=high, colour=colour, group=name))
-        values = [100 * getattr(row, score) for row in result.bins]
+        values = [100 * row.scores[score] for row in result.bins]
         line = {'color': colour}
         figure.add_scatter(x=labels, y=values, mode='lines+markers', line=line, name=name, legendgroup=name)
     what = 'instance' if results[0].settings.per_instance else 'image'
@@ -108,7 +108,7 @@ def difference_figure(comparison: OcclusionComparison, score: str) -> go.Figure:
     """Return the differences of a score per bin, with their intervals."""
     figure = go.Figure(layout=LAYOUT)
     rows = comparison.bins
-    values = np.array([100 * getattr(row, score) for row in rows])
+    values = np.array([100 * row.scores[score] for row in rows])
     bars = {}
     if any(row.interval for row in rows):
         low, high = 100 * np.array([row.interval.get(score, (np.nan,) * 2) for row in rows]).T

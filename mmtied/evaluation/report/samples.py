@@ -1,8 +1,9 @@
-"""Detections of one model or two beside each other, on the most occluded images (Fig. 7c and A.2)."""
+"""Detections of one detector or two beside each other, on the most occluded images (Fig. 7c and A.2)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from textwrap import wrap
 
@@ -24,36 +25,36 @@ REDUNDANT = (1.0, 0.0, 1.0)  # no class has this colour
 
 @dataclass(frozen=True)
 class Samples:
-    """The most occluded images of a set, and what each model detects from ``settings.score_thr`` up.
+    """The most occluded images of a set, and what each detector finds from ``settings.score_thr`` up.
 
     Attributes:
         result: Of one detector or of two.
-        places: The images, the most occluded first.
-        found: Detections of each model, on all images.
+        indices: The images, the most occluded first.
+        found: Detections of each detector, on all images.
         redundant: Which of them are redundant partial ones.
     """
 
     result: OcclusionResult | OcclusionComparison
-    places: np.ndarray
+    indices: np.ndarray
     found: list[Detections]
     redundant: list[np.ndarray]
 
-    def counts(self, model: int) -> tuple[np.ndarray, np.ndarray]:
+    def counts(self, detector: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the detections of every image of the set, and how many are redundant partial ones, both (images,)."""
         images = len(self.result.models[0].ratios)
-        image = self.found[model].image
-        return np.bincount(image, minlength=images), np.bincount(image[self.redundant[model]], minlength=images)
+        image = self.found[detector].image
+        return np.bincount(image, minlength=images), np.bincount(image[self.redundant[detector]], minlength=images)
 
     def __str__(self) -> str:
-        first, names = self.result.models[0], [model.name for model in self.result.models]
+        first, names = self.result.models[0], [detector.name for detector in self.result.models]
         heading = ['image', 'r']
         for name in names:
             heading += [f'{name}: detections', 'redundant partial']
-        counts = np.array([self.counts(model) for model in range(len(names))]).reshape(-1, len(first.ratios))
+        counts = np.array([self.counts(detector) for detector in range(len(names))]).reshape(-1, len(first.ratios))
         truth = first.ground_truth.images
         rows = [
-            [truth[place]['file_name'] or str(truth[place]['id']), f'{first.ratios[place]:.2f}', *counts[:, place]]
-            for place in self.places
+            [truth[index]['file_name'] or str(truth[index]['id']), f'{first.ratios[index]:.2f}', *counts[:, index]]
+            for index in self.indices
         ]
         rows.append([f'all {len(truth)} images', '', *counts.sum(1)])
         return align([heading, *([str(cell) for cell in row] for row in rows)])
@@ -72,19 +73,19 @@ def choose_samples(result: OcclusionResult | OcclusionComparison, count: int = 6
     if count < 1:
         raise InputError(f'{count} images cannot be shown; at least 1 is needed')
     ratios = result.models[0].ratios
-    places = np.argsort(-ratios, kind='stable')[:count]  # NaN, of images without instances, are last
-    places = places[~np.isnan(ratios[places])]
-    if not places.size:
+    indices = np.argsort(-ratios, kind='stable')[:count]  # NaN, of images without instances, are last
+    indices = indices[~np.isnan(ratios[indices])]
+    if not indices.size:
         raise InputError('samples: no image has an instance, so there is nothing to draw')
     found, redundant = [], []
-    for model in result.models:
-        found.append(model.detections.rows(model.detections.score >= model.settings.score_thr))
-        redundant.append(redundant_partials(model.ground_truth, found[-1], model.settings.iou_type))
-    return Samples(result, places, found=found, redundant=redundant)
+    for detector in result.models:
+        found.append(detector.detections.rows(detector.detections.score >= detector.settings.score_thr))
+        redundant.append(redundant_partials(detector.ground_truth, found[-1], detector.settings.iou_type))
+    return Samples(result, indices, found=found, redundant=redundant)
 
 
 def save_samples(samples: Samples, image_dir: str | Path, path: str | Path) -> Path:
-    """Draw a row for each image: the ground truth, then each model's detections, with their counts above.
+    """Draw a row for each image: the ground truth, then each detector's detections, with their counts above.
 
     Redundant partial detections are magenta, the others have the colour of their class.
 
@@ -99,35 +100,36 @@ def save_samples(samples: Samples, image_dir: str | Path, path: str | Path) -> P
     Raises:
         InputError: If an image is not in the folder or cannot be read; nothing is written then.
     """
-    models = samples.result.models
-    truth, settings = models[0].ground_truth, models[0].settings
-    pictures = [open_picture(image_dir, truth.images[place]) for place in samples.places]
-    seen = {*truth.category[np.isin(truth.image, samples.places)]}
+    detectors = samples.result.models
+    truth, settings = detectors[0].ground_truth, detectors[0].settings
+    pictures = [open_picture(image_dir, truth.images[index]) for index in samples.indices]
+    seen = {*truth.category[np.isin(truth.image, samples.indices)]}
     for found in samples.found:
-        seen |= {*found.category[np.isin(found.image, samples.places)]}
+        seen |= {*found.category[np.isin(found.image, samples.indices)]}
     colours = {category: COLOURS[i % len(COLOURS)] for i, category in enumerate(sorted(seen))}
     heights = [4 * picture.height / picture.width for picture in pictures]
-    figure = Figure(figsize=(4 * (1 + len(models)), sum(heights) + 0.4 * len(heights) + 0.6), layout='constrained')
-    grid = figure.subplots(len(pictures), 1 + len(models), squeeze=False, height_ratios=heights)
-    how = dict(masks=settings.iou_type == 'segm', opacity=0.15)  # many lie over each other
-    for line, picture, place in zip(grid, pictures, samples.places):
-        image = truth.images[place]
+    figure = Figure(figsize=(4 * (1 + len(detectors)), sum(heights) + 0.4 * len(heights) + 0.6), layout='constrained')
+    grid = figure.subplots(len(pictures), 1 + len(detectors), squeeze=False, height_ratios=heights)
+    for line, picture, index in zip(grid, pictures, samples.indices):
+        image = truth.images[index]
         for axes in line:
             axes.imshow(picture)
             axes.set(xticks=[], yticks=[])
-        draw(line[0], truth, place, image, colours, **how)
-        caption = [*wrap(plain(image['file_name']), 44), f'r = {models[0].ratios[place]:.2f}']
+        # Many masks lie over each other, so each hides little.
+        show = partial(draw, index=index, image=image, masks=settings.iou_type == 'segm', opacity=0.15)
+        show(line[0], truth, colours=colours)
+        caption = [*wrap(plain(image['file_name']), 44), f'r = {detectors[0].ratios[index]:.2f}']
         line[0].set_title('\n'.join(caption), fontsize=9)
-        for k, (axes, model, found) in enumerate(zip(line[1:], models, samples.found)):
+        for k, (axes, detector, found) in enumerate(zip(line[1:], detectors, samples.found)):
             redundant = samples.redundant[k]
-            draw(axes, found.rows(~redundant), place, image, colours, **how)
-            draw(axes, found.rows(redundant), place, image, dict.fromkeys(colours, REDUNDANT), **how)
-            detections, partial = (count[place] for count in samples.counts(k))
-            caption = [*wrap(plain(model.name), 44), f'{detections} detections, {partial} redundant partial']
+            show(axes, found.rows(~redundant), colours=colours)
+            show(axes, found.rows(redundant), colours=dict.fromkeys(colours, REDUNDANT))
+            detections, partials = (count[index] for count in samples.counts(k))
+            caption = [*wrap(plain(detector.name), 44), f'{detections} detections, {partials} redundant partial']
             axes.set_title('\n'.join(caption), fontsize=9)
-    for axes, name in zip(grid[-1], ['ground truth', *([f'score ≥ {settings.score_thr:g}'] * len(models))]):
+    for axes, name in zip(grid[-1], ['ground truth', *([f'score ≥ {settings.score_thr:g}'] * len(detectors))]):
         axes.set_xlabel(name, fontsize=9)
-    patches = [Patch(color=colour, label=plain(truth.categories[place]['name'])) for place, colour in colours.items()]
+    patches = [Patch(color=colour, label=plain(truth.categories[index]['name'])) for index, colour in colours.items()]
     patches.append(Patch(color=REDUNDANT, label='redundant partial'))
-    figure.legend(handles=patches, loc='outside lower center', ncols=2 * len(models) + 3, frameon=False, fontsize=9)
+    figure.legend(handles=patches, loc='outside lower center', ncols=2 * len(detectors) + 3, frameon=False, fontsize=9)
     return save_figure(figure, path)

@@ -15,7 +15,7 @@ from PIL import Image
 from mmtied.analysis.grad_cam.page import draw_panels, to_page
 from mmtied.analysis.grad_cam.panel import DetectorOutputs, Panel, class_index, detector_input, explain
 from mmtied.analysis.images import crop
-from mmtied.analysis.network.load import Network, load_network
+from mmtied.analysis.network.loader import Network, load_network
 
 NASTY = '</script><script>window.broken=1</script>"\'<img src=x onerror="window.broken=1">'
 

@@ -13,7 +13,7 @@ from mmpretrain.models.utils import ClsDataPreprocessor
 from safetensors.torch import save_file
 
 from mmtied.analysis.network.layers import choose_layers, convolutions, depth
-from mmtied.analysis.network.load import load_network
+from mmtied.analysis.network.loader import load_network
 
 SOURCES = {
     'torchvision:vgg16': ('classifier', 13),

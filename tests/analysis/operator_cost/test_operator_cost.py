@@ -6,7 +6,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmtied.analysis.machine import describe_machine
 from mmtied.analysis.operator_cost.figure import draw_costs
-from mmtied.analysis.operator_cost.measure import PASSES, make_operators, operator_costs, peak_memory
+from mmtied.analysis.operator_cost.measurement import PASSES, make_operators, operator_costs, peak_memory
 
 BLOCKS = (1, 2, 4)
 

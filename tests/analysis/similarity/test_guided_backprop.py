@@ -34,10 +34,10 @@ def written_out(network: Tiny, images: Tensor, channel: int) -> Tensor:
             inputs.append(F.conv2d(inputs[-1].clamp(min=0) if len(inputs) > 1 else image, conv.weight, conv.bias, 1, 1))
         signal = torch.zeros_like(inputs[3])
         signal[:, channel] = (inputs[3][:, channel] > 0).float()
-        for place in (2, 1, 0):
-            signal = F.conv_transpose2d(signal, network.convs[place].weight, padding=1)
-            if place:
-                signal = signal * (inputs[place] > 0) * (signal > 0)
+        for index in (2, 1, 0):
+            signal = F.conv_transpose2d(signal, network.convs[index].weight, padding=1)
+            if index:
+                signal = signal * (inputs[index] > 0) * (signal > 0)
         patterns.append(signal)
     return torch.cat(patterns).mean(0)
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from mmtied.analysis.network.load import Network
+from mmtied.analysis.network.loader import Network
 from mmtied.analysis.similarity.figure import draw_histograms, draw_layers, draw_matrices
-from mmtied.analysis.similarity.measure import (
+from mmtied.analysis.similarity.measurement import (
     BINS,
     FilterSimilarity,
     LayerSimilarity,
@@ -39,7 +39,7 @@ def tiny(name: str = 'tiny', bgr: bool = False) -> Network:
     return Network(name, 'classifier', model.eval(), model, MEAN, STD, bgr, random=None)
 
 
-def slow_pattern(network: Network, pixels: Tensor, places: int, channel: int) -> np.ndarray:
+def slow_pattern(network: Network, pixels: Tensor, index: int, channel: int) -> np.ndarray:
     """One image at a time, with every ReLU replaced by a function whose backward pass is the guided one."""
 
     class Guided(torch.autograd.Function):
@@ -60,7 +60,7 @@ def slow_pattern(network: Network, pixels: Tensor, places: int, channel: int) ->
         x = (image - np.array(MEAN)[:, None, None]) / np.array(STD)[:, None, None]
         x = torch.from_numpy(x).float()[None].requires_grad_()
         y = x
-        for module in list(network.model)[: places + 1]:
+        for module in list(network.model)[: index + 1]:
             y = Guided.apply(y) if isinstance(module, nn.ReLU) else module(y)
         y[:, channel][y[:, channel] > 0].sum().backward()
         total += x.grad[0].double().numpy()

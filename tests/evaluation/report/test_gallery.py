@@ -3,7 +3,7 @@
 import cv2
 import pytest
 
-from mmtied.coco.read import read_json
+from mmtied.coco.coco_json import read_json
 from mmtied.datasets import write_scenes
 from mmtied.evaluation import InputError, evaluate_occlusion
 from mmtied.evaluation.report.gallery import median_images, save_gallery

@@ -8,7 +8,7 @@ import pytest
 from made_up import made_up
 from pages import opened
 
-from mmtied.coco.read import read_json
+from mmtied.coco.coco_json import read_json
 from mmtied.datasets import write_scenes
 from mmtied.evaluation import InputError, compare_occlusion, evaluate_occlusion
 from mmtied.evaluation.report.page import save_report

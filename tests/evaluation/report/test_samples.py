@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from made_up import made_up
 
-from mmtied.coco.read import read_json
+from mmtied.coco.coco_json import read_json
 from mmtied.datasets import write_scenes
 from mmtied.evaluation import InputError, compare_occlusion, evaluate_occlusion
 from mmtied.evaluation.report.samples import REDUNDANT, choose_samples, save_samples
@@ -83,13 +83,13 @@ def test_the_most_occluded_images_come_first():
     result = compare_occlusion(truth, found, found[::2], names=['all', 'half'], score_thr=0.05)
     samples = choose_samples(result, 4)
     ratios = np.sort(result.first.ratios[~np.isnan(result.first.ratios)])[::-1]
-    np.testing.assert_array_equal(result.first.ratios[samples.places], ratios[:4])
+    np.testing.assert_array_equal(result.first.ratios[samples.indices], ratios[:4])
     lines = str(samples).splitlines()
     assert len(lines) == 1 + 4 + 1
     assert lines[0].split('  ')[-1].strip() == 'redundant partial'
     assert 'half: detections' in lines[0]
     assert lines[-1].startswith('all 40 images')
-    assert len(choose_samples(result, 1000).places) == len(ratios)
+    assert len(choose_samples(result, 1000).indices) == len(ratios)
 
 
 @pytest.fixture(scope='module')
@@ -118,8 +118,8 @@ def test_picture(scenes, tmp_path):
     columns = [(rows[:, begin : begin + 600] == magenta).all(2).sum() for begin in (0, 600, 1200)]
     assert columns[0] == columns[2] == 0
     assert columns[1] > 100
-    for model, entries in enumerate((found, found[: len(found) // 2])):
-        assert samples.counts(model)[1].sum() == sum(partial for _, partial in naive(truth, entries, 0.05).values())
+    for detector, entries in enumerate((found, found[: len(found) // 2])):
+        assert samples.counts(detector)[1].sum() == sum(partial for _, partial in naive(truth, entries, 0.05).values())
 
 
 def test_masks(scenes, tmp_path):

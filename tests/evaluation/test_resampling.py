@@ -1,14 +1,14 @@
-"""Resampling: seeded, paired, of the right size, and as wide as the scores of other draws say."""
+"""Resampling: seeded, paired, of the right size, and as wide as the scores of other sets say."""
 
 import numpy as np
 import pytest
 from made_up import made_up
 
-from mmtied.coco.read import check_ground_truth, check_results
+from mmtied.coco.coco_json import check_ground_truth, check_results
 from mmtied.evaluation import evaluate_occlusion
-from mmtied.evaluation.accumulate import Accumulator
+from mmtied.evaluation.accumulator import Accumulator
 from mmtied.evaluation.engine import HotcocoEngine
-from mmtied.evaluation.resample import bootstrap, interval, middle, random_subsets
+from mmtied.evaluation.resampling import bootstrap, interval, middle, random_subsets
 
 
 def accumulator(seed: int = 0, images: int = 40) -> Accumulator:
@@ -18,29 +18,29 @@ def accumulator(seed: int = 0, images: int = 40) -> Accumulator:
     return Accumulator(truth, found, *HotcocoEngine(truth, found, 'bbox').matches())
 
 
-def test_bootstrap_draws_from_the_images_alone():
-    model, images = accumulator(), np.arange(5, 25)
-    samples = bootstrap([model], images, 30, (1,), 'test')
+def test_bootstrap_samples_the_images_alone():
+    matches, images = accumulator(), np.arange(5, 25)
+    samples = bootstrap([matches], images, 30, (1,), 'test')
     assert samples.shape == (30, 1, 4)
     for i in (0, 29):
-        drawn = np.random.default_rng([1, i]).integers(0, 20, 20)
-        weights = np.bincount(images[drawn], minlength=40)
-        assert samples[i, 0] == pytest.approx(model.scores(weights), abs=1e-12)
+        chosen = np.random.default_rng([1, i]).integers(0, 20, 20)
+        weights = np.bincount(images[chosen], minlength=40)
+        assert samples[i, 0] == pytest.approx([*matches.scores(weights)], abs=1e-12)
 
 
 def test_detectors_are_scored_on_the_same_samples():
-    model = accumulator()
-    samples = bootstrap([model, model], np.arange(40), 20, (0,), 'test')
+    matches = accumulator()
+    samples = bootstrap([matches, matches], np.arange(40), 20, (0,), 'test')
     assert (samples[:, 0] == samples[:, 1]).all()
     assert samples[:, 0].std(0).min() > 0
 
 
-def test_subsets_are_drawn_without_replacement():
-    model, pool = accumulator(), np.arange(30)
-    assert random_subsets(model, pool, 30, 5, (0,), 'test') == pytest.approx(
-        np.array([model.scores((np.arange(40) < 30).astype(int))] * 5), abs=1e-12
+def test_subsets_are_chosen_without_replacement():
+    matches, pool = accumulator(), np.arange(30)
+    assert random_subsets(matches, pool, 30, 5, (0,), 'test') == pytest.approx(
+        np.array([[*matches.scores((np.arange(40) < 30).astype(int))]] * 5), abs=1e-12
     )
-    few = random_subsets(model, pool, 8, 30, (0,), 'test')
+    few = random_subsets(matches, pool, 8, 30, (0,), 'test')
     assert few.std(0).min() > 0
 
 
@@ -76,16 +76,16 @@ def test_what_has_intervals_and_bands():
             assert 0 <= low <= mean <= high <= 1
 
 
-def test_intervals_are_as_wide_as_the_spread_of_other_draws():
-    """Sets of 60 images, drawn from 600: the bootstrap of one knows how far the AP of the others spreads."""
-    model = accumulator(images=600)
+def test_intervals_are_as_wide_as_the_spread_of_other_sets():
+    """Sets of 60 images, chosen from 600: the bootstrap of one knows how far the AP of the others spreads."""
+    matches = accumulator(images=600)
     rng = np.random.default_rng(0)
     scores, widths = [], []
     for i in range(40):
         images = rng.choice(600, 60, replace=False)
         weights = np.bincount(images, minlength=600)
-        scores.append(model.scores(weights)[0])
-        low, high = interval(bootstrap([model], images, 60, (i,), 'test')[:, 0, 0], scores[-1])
+        scores.append(matches.scores(weights).AP)
+        low, high = interval(bootstrap([matches], images, 60, (i,), 'test')[:, 0, 0], scores[-1])
         widths.append(high - low)
     assert 0.6 < np.mean(widths) / (2 * 1.96 * np.std(scores)) < 1.6
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from ..layers import TiedConv2d, TiedLinear
+from .policy import swap
 from .projection import expand, expand_bias
-from .tie_model import swap
 
 
 def untie(model: nn.Module) -> nn.Module:

@@ -83,12 +83,12 @@ def test_report_and_errors():
     assert len(report.tied) == 16
     assert report.tied[0].name == 'layer1.0.se_layer'
     assert report.macs[0] > report.macs[1]
-    with pytest.raises(ValueError, match='ResNet is no network that has an SELayer'):
+    with pytest.raises(ValueError, match='ResNet is not a network with an SELayer'):
         tie_se(ResNet(18), 2)
     for blocks in (0, True, 2.0):
         with pytest.raises(ValueError, match=f'blocks={blocks}'):
             tie_se(SEResNet(50), blocks)
-    with pytest.raises(ValueError, match='SELayer is no network'):
+    with pytest.raises(ValueError, match='SELayer is not a network'):
         tie_se(SELayer(16, ratio=4), 2)
 
 

@@ -187,7 +187,7 @@ def why_not(layer: nn.Module, blocks: int) -> str | None:
 
 
 def tied_layer(layer: nn.Conv2d | nn.Linear, blocks: int) -> TiedConv2d | TiedLinear:
-    """Return the tied layer in the place of an ordinary one, with its projected weights."""
+    """Return the tied layer in place of an ordinary one, with its projected weights."""
     bias = layer.bias is not None
     # On 'meta' nothing is initialised: the weights follow.
     if isinstance(layer, nn.Linear):
@@ -218,7 +218,7 @@ def tied_layer(layer: nn.Conv2d | nn.Linear, blocks: int) -> TiedConv2d | TiedLi
 def replace(
     model: nn.Module, chosen: Mapping[str, tuple[nn.Module, int]], left: list[LeftLayer], run: Run | None
 ) -> TieReport:
-    """Put new modules, and their B, in the places of those with the given names, and report it."""
+    """Put new modules, and their B, where those with the given names are, and return what was done."""
     modules = dict(model.named_modules())
     before = {name: modules[name] for name in chosen}
     parameters = {name: count(module) for name, module in (*before.items(), ('', model))}

@@ -9,56 +9,61 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from tqdm import tqdm
 
-from .accumulate import Accumulator
+from .accumulator import Accumulator
 
 CONFIDENCE = 0.95
 FEWEST = 10  # images: of fewer, intervals are much too narrow
 
 
 def bootstrap(
-    models: Sequence[Accumulator], images: np.ndarray, count: int, seed: Sequence[int], title: str, quiet: bool = True
+    detectors: Sequence[Accumulator],
+    images: np.ndarray,
+    count: int,
+    seed: Sequence[int],
+    title: str,
+    quiet: bool = True,
 ) -> np.ndarray:
-    """Return the scores of bootstrap samples: as many images as there are, drawn with replacement.
+    """Return the scores of bootstrap samples: as many images as there are, chosen at random with replacement.
 
-    All models are scored on the same samples, so that differences are paired.
+    All detectors are scored on the same samples, so that differences are paired.
 
     Args:
-        models: The matches of each model.
-        images: Places of the images that are drawn from, (n,).
+        detectors: The matches of each.
+        images: Indices of the images to sample from, (n,).
         count: How many samples.
         seed: Numbers that decide the samples.
         title: For the progress bar.
         quiet: Whether to show none. Defaults to True.
 
     Returns:
-        Scores (count, models, 4); NaN where no instance was drawn.
+        Scores (count, detectors, 4); NaN where a sample holds no instance.
     """
-    inside = _weights(models[0], images, 1)
-    models = [model.part(inside > 0) for model in models]
+    inside = _weights(detectors[0], images, 1)
+    detectors = [matches.part(inside > 0) for matches in detectors]
 
-    def sample(rng: np.random.Generator) -> list[np.ndarray]:
-        drawn = np.bincount(rng.integers(0, len(images), len(images)), minlength=len(images))
-        weights = _weights(models[0], images, drawn)
-        return [model.scores(weights) for model in models]
+    def sample(rng: np.random.Generator) -> list[tuple]:
+        times = np.bincount(rng.integers(0, len(images), len(images)), minlength=len(images))
+        weights = _weights(detectors[0], images, times)
+        return [tuple(matches.scores(weights)) for matches in detectors]
 
     return _repeat(sample, count, seed=seed, title=title, quiet=quiet)
 
 
 def random_subsets(
-    model: Accumulator, images: np.ndarray, size: int, count: int, seed: Sequence[int], title: str, quiet: bool = True
+    matches: Accumulator, images: np.ndarray, size: int, count: int, seed: Sequence[int], title: str, quiet: bool = True
 ) -> np.ndarray:
-    """Return the scores of random subsets, drawn without replacement, (count, 4).
+    """Return the scores of random subsets, chosen without replacement, (count, 4).
 
     Args:
-        model: The matches.
-        images: Places of the images that are drawn from, (n,).
+        matches: Those of a detector.
+        images: Indices of the images to choose from, (n,).
         size: How many images a subset has.
         count, seed, title, quiet: As in :func:`bootstrap`.
     """
 
-    def sample(rng: np.random.Generator) -> np.ndarray:
-        weights = _weights(model, rng.choice(images, size, replace=False), 1)
-        return model.part(weights > 0).scores(weights)
+    def sample(rng: np.random.Generator) -> tuple:
+        weights = _weights(matches, rng.choice(images, size, replace=False), 1)
+        return tuple(matches.part(weights > 0).scores(weights))
 
     return _repeat(sample, count, seed=seed, title=title, quiet=quiet)
 
@@ -85,8 +90,8 @@ def interval(samples: np.ndarray, estimate: float) -> tuple[float, float]:
     return low + shift, high + shift
 
 
-def _weights(model: Accumulator, images: np.ndarray, values: np.ndarray | int) -> np.ndarray:
-    weights = np.zeros(model.images, dtype=np.int32)
+def _weights(matches: Accumulator, images: np.ndarray, values: np.ndarray | int) -> np.ndarray:
+    weights = np.zeros(matches.images, dtype=np.int32)
     weights[images] = values
     return weights
 

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..coco.data import Detections, GroundTruth
 from ..coco.sets import File, detector_names, read_sets
-from .accumulate import Accumulator
+from .accumulator import Accumulator
 from .bins import OcclusionBins
 from .engine import ENGINES
 from .errors import count_errors
 from .ratio import image_ratios, instance_ratios
-from .resample import FEWEST, bootstrap, interval, middle, random_subsets
+from .resampling import FEWEST, bootstrap, interval, middle, random_subsets
 from .result import OcclusionComparison, OcclusionResult
-from .scores import SCORES, BinScores, Difference, Errors
-from .settings import OcclusionSettings
+from .scores import SCORES, BinScores, ClassScores, Difference, Errors, Scores
+from .settings import OcclusionOptions, OcclusionSettings
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 def evaluate_occlusion(
@@ -30,7 +33,7 @@ def evaluate_occlusion(
     name: str | None = None,
     strict: bool = True,
     quiet: bool = True,
-    **options: Any,
+    **options: Unpack[OcclusionOptions],
 ) -> OcclusionResult:
     """Evaluate detections on all images and on the images of every occlusion bin.
 
@@ -72,7 +75,7 @@ def compare_occlusion(
     names: Sequence[str] | None = None,
     strict: bool = True,
     quiet: bool = True,
-    **options: Any,
+    **options: Unpack[OcclusionOptions],
 ) -> OcclusionComparison:
     """Evaluate two detectors on the same bins: what one gains over the other in each, free of the bin's own bias.
 
@@ -88,29 +91,59 @@ def compare_occlusion(
     settings = OcclusionSettings(iou_type=iou_type, bins=bins or OcclusionBins(), **options)
     names = names or detector_names([first, second])
     if len(set(names)) != 2:
-        raise ValueError(f'names={list(names)} must be two that differ')
+        raise ValueError(f'names={list(names)} must be two different names')
     results, samples = _evaluate(
         ground_truth, [first, second], names=names, settings=settings, strict=strict, quiet=quiet
     )
     differences = []
     for i, (one, other) in enumerate(zip(*([result.all, *result.bins] for result in results))):
-        scores = {score: getattr(other, score) - getattr(one, score) for score in SCORES}
+        scores = other.scores - one.scores
         intervals = {}
         if samples[i] is not None:
             intervals = _intervals(samples[i][:, 1] - samples[i][:, 0], scores, least=-1)
-        differences.append(Difference(one.label, one.lower, one.upper, **scores, interval=intervals))
+        differences.append(Difference(one.label, one.lower, upper=one.upper, scores=scores, interval=intervals))
     return OcclusionComparison(*results, differences[0], differences[1:])
 
 
 @dataclass(frozen=True)
-class _Row:
+class Row:
     """What a row of the result is evaluated on."""
 
     label: str
     lower: float | None
     upper: float | None
-    images: np.ndarray  # places
+    images: np.ndarray  # indices
     ignored: np.ndarray | None = None  # (annotations,) bool
+    has_ratios: bool = True  # whether its images have occlusion ratios
+
+    def counts(self, truth: GroundTruth) -> dict[str, int]:
+        """Return how many images, instances and classes the row holds."""
+        inside = np.isin(truth.image, self.images) & ~truth.iscrowd
+        images = len(self.images)
+        if self.ignored is not None:
+            inside &= ~self.ignored
+            images = len(np.unique(truth.image[inside]))
+        return {
+            'images': images,
+            'instances': int(inside.sum()),
+            'classes': len(np.unique(truth.category[inside])),
+        }
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one detector reaches in a row."""
+
+    row: Row
+    scores: Scores
+    errors: Errors | None  # None without images
+    matches: Accumulator | None  # where something is accumulated from them again
+
+    def class_scores(self) -> dict[str, ClassScores]:
+        """Return the scores of each class that has an instance in the row."""
+        weights = np.zeros(self.matches.images, dtype=np.int32)
+        weights[self.row.images] = 1
+        return self.matches.class_scores(weights)
 
 
 def _evaluate(
@@ -121,8 +154,8 @@ def _evaluate(
     strict: bool,
     quiet: bool,
 ) -> tuple[list[OcclusionResult], list[np.ndarray | None]]:
-    """Return the result of each detector, and the bootstrap samples of each row but the last, (count, detectors, 4)."""
-    truth, models, iou_type = read_sets(
+    """Return the result of each detector, and the bootstrap samples of each row, (count, detectors, 4)."""
+    truth, detectors, iou_type = read_sets(
         ground_truth, sources, iou_type=settings.iou_type, masks=settings.needs_masks, strict=strict
     )
     settings = replace(settings, iou_type=iou_type)
@@ -131,54 +164,27 @@ def _evaluate(
     image_bins = settings.bins.assign(ratios)
     shares = instance_ratios(truth, **overlap, quiet=quiet) if settings.per_instance else None
     rows = _rows(settings, image_bins, shares)
-    measured = [_measure(truth, found, rows=rows, settings=settings, quiet=quiet) for found in models]
-
-    samples: list[np.ndarray | None] = []
-    bands: list[list[dict]] = [[{} for _ in rows] for _ in models]
-    for i, row in enumerate(rows[:-1]):
-        accumulators = [per_row[i] for *_, per_row in measured]
-        samples.append(None)
-        if settings.bootstrap and _counts(truth, row)[0] >= FEWEST:
-            samples[i] = bootstrap(
-                accumulators,
-                row.images,
-                count=settings.bootstrap,
-                seed=(settings.seed, i, 0),
-                title=f'bootstrap of {row.label}',
-                quiet=quiet,
-            )
-        if settings.random_subsets and i and len(row.images):
-            for accumulator, band in zip(accumulators, bands):
-                subsets = random_subsets(
-                    accumulator,
-                    np.flatnonzero(~np.isnan(ratios)),
-                    size=len(row.images),
-                    count=settings.random_subsets,
-                    seed=(settings.seed, i, 1),
-                    title=f'random subsets for {row.label}',
-                    quiet=quiet,
-                )
-                band[i] = _bands(subsets)
-
+    measured = [_measure(truth, found, rows=rows, settings=settings, quiet=quiet) for found in detectors]
+    samples = [
+        _bootstrap(truth, of_row, settings=settings, index=i, quiet=quiet) for i, of_row in enumerate(zip(*measured))
+    ]
+    pool = np.flatnonzero(~np.isnan(ratios))
     results = []
-    for k, (found, (scores, errors, accumulators)) in enumerate(zip(models, measured)):
+    for k, (found, of_detector) in enumerate(zip(detectors, measured)):
         scored = []
-        for i, row in enumerate(rows):
-            sampled = samples[i] if i < len(samples) else None
-            images, instances, classes = _counts(truth, row)
+        for i, one in enumerate(of_detector):
+            sampled = samples[i]
             scored.append(
                 BinScores(
-                    label=row.label,
-                    lower=row.lower,
-                    upper=row.upper,
-                    images=images,
-                    instances=instances,
-                    classes=classes,
-                    **scores[i],
-                    errors=errors[i],
-                    interval={} if sampled is None else _intervals(sampled[:, k], scores[i], least=0),
-                    random=bands[k][i],
-                    per_class=_class_scores(accumulators[i], row) if settings.per_class else {},
+                    label=one.row.label,
+                    lower=one.row.lower,
+                    upper=one.row.upper,
+                    **one.row.counts(truth),
+                    scores=one.scores,
+                    errors=one.errors,
+                    interval={} if sampled is None else _intervals(sampled[:, k], one.scores, least=0),
+                    random=_band(one, pool, settings=settings, index=i, quiet=quiet),
+                    per_class=one.class_scores() if settings.per_class else {},
                 )
             )
         results.append(
@@ -198,24 +204,25 @@ def _evaluate(
     return results, samples
 
 
-def _rows(settings: OcclusionSettings, image_bins: np.ndarray, shares: np.ndarray | None) -> list[_Row]:
+def _rows(settings: OcclusionSettings, image_bins: np.ndarray, shares: np.ndarray | None) -> list[Row]:
     """The whole set, each bin, and the images without instances."""
     bins, every = settings.bins, np.arange(len(image_bins))
-    rows = [_Row('all', None, upper=None, images=every)]
+    rows = [Row('all', lower=None, upper=None, images=every)]
     members = bins.members(image_bins if shares is None else bins.assign(shares))
-    for label, limits, inside in zip(bins.labels, bins.limits, members):
+    for label, (lower, upper), inside in zip(bins.labels, bins.limits, members):
         if shares is None:
-            rows.append(_Row(label, *limits, np.flatnonzero(inside)))
+            rows.append(Row(label, lower=lower, upper=upper, images=np.flatnonzero(inside)))
         else:
-            rows.append(_Row(label, *limits, every, ~inside))
-    return [*rows, _Row('no instances', None, upper=None, images=np.flatnonzero(image_bins == -1))]
+            rows.append(Row(label, lower=lower, upper=upper, images=every, ignored=~inside))
+    without = np.flatnonzero(image_bins == -1)
+    return [*rows, Row('no instances', lower=None, upper=None, images=without, has_ratios=False)]
 
 
 def _measure(
-    truth: GroundTruth, found: Detections, rows: Sequence[_Row], settings: OcclusionSettings, quiet: bool
-) -> tuple[list[dict], list[Errors | None], list[Accumulator | None]]:
-    """Return scores, errors and, where something is to be resampled, the matches of each row."""
-    measured: list[tuple] = [()] * len(rows)
+    truth: GroundTruth, found: Detections, rows: Sequence[Row], settings: OcclusionSettings, quiet: bool
+) -> list[Measured]:
+    """Return what a detector reaches in each row; rows that ignore nothing are matched together."""
+    measured: dict[int, Measured] = {}
     together = [i for i, row in enumerate(rows) if row.ignored is None]
     for group in (together, *([i] for i, row in enumerate(rows) if row.ignored is not None)):
         parts, ignored = [rows[i].images for i in group], rows[group[0]].ignored
@@ -224,42 +231,59 @@ def _measure(
         errors = count_errors(
             truth, found, settings.iou_type, parts=parts, score_thr=settings.score_thr, ignored=ignored
         )
-        accumulator = None
+        matches = None
         if settings.bootstrap or settings.random_subsets or settings.per_class:
             matched, counted = engine.matches()
-            accumulator = Accumulator(truth, found, matched=matched, counted=counted, ignored=ignored)
-        for i, *values in zip(group, scores, errors):
-            measured[i] = *values, accumulator
-    return tuple(map(list, zip(*measured)))
+            matches = Accumulator(truth, found, matched=matched, counted=counted, ignored=ignored)
+        for i, of_row, errors_of_row in zip(group, scores, errors):
+            measured[i] = Measured(rows[i], of_row, errors=errors_of_row, matches=matches)
+    return [measured[i] for i in range(len(rows))]
 
 
-def _counts(truth: GroundTruth, row: _Row) -> tuple[int, int, int]:
-    """Images, instances and classes of a row."""
-    inside = np.isin(truth.image, row.images) & ~truth.iscrowd
-    if row.ignored is None:
-        return len(row.images), int(inside.sum()), len(np.unique(truth.category[inside]))
-    inside &= ~row.ignored
-    return len(np.unique(truth.image[inside])), int(inside.sum()), len(np.unique(truth.category[inside]))
+def _bootstrap(
+    truth: GroundTruth, measured: Sequence[Measured], settings: OcclusionSettings, index: int, quiet: bool
+) -> np.ndarray | None:
+    """Return bootstrap samples of a row, the same for all detectors, (count, detectors, 4); None without intervals."""
+    row = measured[0].row
+    if not settings.bootstrap or not row.has_ratios or row.counts(truth)['images'] < FEWEST:
+        return None
+    return bootstrap(
+        [one.matches for one in measured],
+        row.images,
+        count=settings.bootstrap,
+        seed=(settings.seed, index, 0),
+        title=f'bootstrap of {row.label}',
+        quiet=quiet,
+    )
 
 
-def _class_scores(accumulator: Accumulator, row: _Row) -> dict:
-    weights = np.zeros(accumulator.images, dtype=np.int32)
-    weights[row.images] = 1
-    return accumulator.class_scores(weights)
+def _band(
+    measured: Measured, pool: np.ndarray, settings: OcclusionSettings, index: int, quiet: bool
+) -> dict[str, tuple[float, float, float]]:
+    """Return where random subsets of the pool, as large as the bin, lie in each score; empty without a bin."""
+    row = measured.row
+    if not settings.random_subsets or row.lower is None or not len(row.images):
+        return {}
+    subsets = random_subsets(
+        measured.matches,
+        pool,
+        size=len(row.images),
+        count=settings.random_subsets,
+        seed=(settings.seed, index, 1),
+        title=f'random subsets for {row.label}',
+        quiet=quiet,
+    )
+    band = {}
+    for score, column in zip(SCORES, subsets.T):
+        low, high = middle(column)
+        band[score] = low, float(np.nanmean(column)) if low == low else low, high
+    return band
 
 
-def _intervals(samples: np.ndarray, scores: dict[str, float], least: float) -> dict[str, tuple[float, float]]:
+def _intervals(samples: np.ndarray, scores: Scores, least: float) -> dict[str, tuple[float, float]]:
     """The interval of each score, inside what a score or a difference of two can be."""
     intervals = {}
     for score, column in zip(SCORES, samples.T):
         low, high = interval(column, scores[score])
         intervals[score] = max(low, least), min(high, 1.0)
     return intervals
-
-
-def _bands(samples: np.ndarray) -> dict[str, tuple[float, float, float]]:
-    bands = {}
-    for score, column in zip(SCORES, samples.T):
-        low, high = middle(column)
-        bands[score] = low, float(np.nanmean(column)) if low == low else low, high
-    return bands

@@ -12,7 +12,7 @@ from pycocotools import mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mmtied.coco.read import check_ground_truth, read_json
+from mmtied.coco.coco_json import check_ground_truth, read_json
 from mmtied.evaluation import InputError, OcclusionBins, compare_occlusion, evaluate_occlusion, instance_ratios
 from mmtied.evaluation.engine import ENGINES
 
@@ -147,7 +147,7 @@ def test_content():
     table = str(result)
     assert f'{100 * result.all.AP:.1f}' in table
     assert 'Fewer than 50 images' in table
-    assert 'crowd regions are no instances' in table
+    assert 'crowd regions do not count as instances' in table
 
 
 def test_a_detector_in_training_may_err():
@@ -186,15 +186,15 @@ MASK = {'size': [100, 100], 'counts': 'PPP0'}
         (lambda gt, dt: (gt | {'annotations': [{}]}, dt), r"annotations\[0\] has no 'image_id'"),
         (lambda gt, dt: (gt | {'annotations': gt['annotations'] * 2}, dt), 'annotations: id 1 is given twice'),
         (lambda gt, dt: (gt, [dt[0] | {'bbox': None}]), r"results\[0\] has no 'bbox'"),
-        (lambda gt, dt: (gt, []), 'results: holds no detection'),
-        (lambda gt, dt: (gt | {'images': [{'id': float('nan')}]}, dt), 'images: id nan is no number'),
+        (lambda gt, dt: (gt, []), 'results: contains no detections'),
+        (lambda gt, dt: (gt | {'images': [{'id': float('nan')}]}, dt), 'images: id nan is not a number'),
         (
             lambda gt, dt: (gt | {'annotations': [gt['annotations'][0] | {'image_id': None}]}, dt),
             r"annotations\[0\] has no 'image_id'",
         ),
         (
             lambda gt, dt: (gt | {'annotations': [gt['annotations'][0] | {'image_id': '100'}]}, dt),
-            'no image_id is among the images, such as image_id=100',
+            'none of the image_ids is among the images, for instance image_id=100',
         ),
         (lambda gt, dt: (gt, [dt[0] | {'image_id': 'a\nb' * 999}]), 'image_id=a ba b.* is not among the images'),
         (
@@ -222,18 +222,18 @@ def test_bad_input_is_one_sentence(spoil, sentence):
     'segmentation, sentence',
     [
         (None, 'must be a run-length encoding or a list of polygons'),
-        (MASK | {'size': [50, 100]}, r'is of size \[50, 100\], the image is of height and width \[100, 100\]'),
+        (MASK | {'size': [50, 100]}, r'has size \[50, 100\], but the image has height and width \[100, 100\]'),
         (MASK | {'counts': 5}, 'has no counts'),
         (MASK, 'has counts that do not add up to the pixels of its size'),
         (MASK | {'counts': [1, 2]}, 'has counts that do not add up'),
         (MASK | {'counts': [-1, 10001]}, 'has counts that are not all whole numbers'),
         ([[1, 2, 3, 4, 5, 6, 7]], 'holds a polygon that is not three or more points'),
         ([[1, 2, 3, 4]], 'holds a polygon that is not three or more points'),
-        ([['a'] * 6], r"holds \['a', 'a', .* which is no polygon"),
-        ([['1'] * 6], r"holds \['1', '1', .* which is no polygon"),
-        ([{}], 'holds {}, which is no polygon'),
+        ([['a'] * 6], r"holds \['a', 'a', .* which is not a polygon"),
+        ([['1'] * 6], r"holds \['1', '1', .* which is not a polygon"),
+        ([{}], 'holds {}, which is not a polygon'),
         ([[0, 0, 1e9, 0, 1e9, 1e9]], 'holds a polygon that does not lie within 1,000,000 pixels'),
-        ({'size': [100.0, 100.0], 'counts': [10000]}, r'is of size \[100.0, 100.0\], the image is'),
+        ({'size': [100.0, 100.0], 'counts': [10000]}, r'has size \[100.0, 100.0\], but the image has'),
         ({'size': [100, 100], 'counts': [True, 9999]}, 'has counts that are not all whole numbers'),
     ],
 )
@@ -263,8 +263,8 @@ def test_masks_need_a_size_that_makes_sense(width):
 def by_area_ranges(truth: dict, found: list, engine_bins: np.ndarray, count: int) -> list[dict]:
     """AP of instances of each bin, the others ignored: the reference API's area ranges, over bins instead of areas."""
     truth = copy.deepcopy(truth)
-    for annotation, place in zip(truth['annotations'], engine_bins):
-        annotation['area'] = float(place)
+    for annotation, index in zip(truth['annotations'], engine_bins):
+        annotation['area'] = float(index)
     with contextlib.redirect_stdout(io.StringIO()):
         gt = COCO()
         gt.dataset = truth
@@ -273,8 +273,8 @@ def by_area_ranges(truth: dict, found: list, engine_bins: np.ndarray, count: int
         for annotation in dt.anns.values():
             annotation['area'] = np.nan  # a detection has no occlusion: it is outside no range
         evaluation = COCOeval(gt, dt, 'bbox')
-        evaluation.params.areaRng = [[place - 0.5, place + 0.5] for place in range(count)]
-        evaluation.params.areaRngLbl = [str(place) for place in range(count)]
+        evaluation.params.areaRng = [[index - 0.5, index + 0.5] for index in range(count)]
+        evaluation.params.areaRngLbl = [str(index) for index in range(count)]
         evaluation.evaluate()
         evaluation.accumulate()
     rows = []
@@ -292,13 +292,13 @@ def test_instances_equal_the_area_ranges_of_the_reference(engine):
     truth, found = made_up(images=80)
     result = evaluate_occlusion(truth, found, per_instance=True, engine=engine)
     checked = check_ground_truth(truth, '')
-    places = OcclusionBins().assign(instance_ratios(checked))
-    wanted = by_area_ranges(truth, found, places, len(result.bins))
+    indices = OcclusionBins().assign(instance_ratios(checked))
+    wanted = by_area_ranges(truth, found, indices, len(result.bins))
     for i, row in enumerate(result.bins):
         scores = {key: getattr(row, key) for key in SCORES}
         assert scores == pytest.approx(wanted[i], abs=1e-6, nan_ok=True), row.label
-        assert row.instances == (places == i).sum()
-        assert row.images == len(np.unique(checked.image[places == i]))
+        assert row.instances == (indices == i).sum()
+        assert row.images == len(np.unique(checked.image[indices == i]))
     ids = [image['id'] for image in truth['images']]
     assert pytest.approx(reference(truth, found, 'bbox', ids)['AP'], abs=1e-6) == result.all.AP
 
@@ -323,7 +323,7 @@ def test_detectors_are_told_apart(tmp_path):
     files = tmp_path / 'a' / 'results.json', tmp_path / 'b' / 'results.json'
     assert [result.name for result in compare_occlusion(truth, *files).models] == ['a/results', 'b/results']
     assert [result.name for result in compare_occlusion(truth, found, found).models] == ['detector 1', 'detector 2']
-    with pytest.raises(ValueError, match='must be two that differ'):
+    with pytest.raises(ValueError, match='must be two different names'):
         compare_occlusion(truth, found, found, names=['a', 'a'])
 
 
@@ -373,10 +373,10 @@ def test_what_is_said_of_the_edges():
     counts = np.unique([entry['image_id'] for entry in truth['annotations']], return_counts=True)[1]
     ratios = (counts - 1) / 2
     said = str(evaluate_occlusion(truth, found, definition='pairwise'))
-    assert f'{(ratios > 1).sum()} images lie above 1, up to {ratios.max():.2f}; the last bin holds them.' in said
+    assert f'{(ratios > 1).sum()} images lie above 1, up to {ratios.max():.2f}; the last bin includes them.' in said
     assert f'No image falls into (0, .2), [.2, .4), [.6, .8): the largest ratio is {ratios.max():.3g}.' in said
     said = str(evaluate_occlusion(truth, found, bins=OcclusionBins((0, 1, 2))))
-    assert 'No image can reach an edge above 1: `covered` is 1 at most.' in said
+    assert 'No image can reach an edge above 1: `covered` is at most 1.' in said
 
 
 def test_two_detectors():
@@ -438,7 +438,7 @@ def test_bad_arguments(argument):
     [
         (dict(definition='hybrid', region='bbox'), 'region=.* for hybrid, which uses boxes and masks'),
         (dict(per_instance=True, definition='union'), 'for single instances'),
-        (dict(per_instance=True, random_subsets=5), 'random_subsets draws images, but per_instance bins instances'),
+        (dict(per_instance=True, random_subsets=5), 'random_subsets are of images, but per_instance bins instances'),
     ],
 )
 def test_arguments_that_do_not_go_together(arguments, sentence):

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..coco.data import Detections, GroundTruth
 from .engine import IOU_THRESHOLDS
-from .scores import SCORES, ClassScores
+from .scores import ClassScores, Scores
 
 RECALLS = np.linspace(0, 1, 101)
 
@@ -33,7 +33,7 @@ class Accumulator:
         ignored: np.ndarray | None = None,
     ) -> None:
         instances = ~truth.iscrowd if ignored is None else ~truth.iscrowd & ~ignored
-        # As the reference API breaks ties of score: by image, then by place in the file.
+        # As the reference API breaks ties of score: by image, then by index in the file.
         kept = np.flatnonzero(counted.any(0))
         order = kept[np.lexsort((found.image[kept], -found.score[kept], found.category[kept]))]
         # Behind the last match of a class, no detection changes a score.
@@ -64,21 +64,21 @@ class Accumulator:
     ) -> None:
         self.truth_image, self.truth_class = truth_image, truth_class
         self.image, self.category, self.matched, self.counted = image, category, matched, counted
-        threshold, place = np.nonzero(matched)
-        of_class = category[place]
+        threshold, index = np.nonzero(matched)
+        of_class = category[index]
         begin = np.searchsorted(category, of_class)
-        self.match_image = image[place].astype(np.int32)
+        self.match_image = image[index].astype(np.int32)
         self.match_class = of_class
         # Detections from `begin` to `end` are those of the class down to the match.
-        self.begin, self.end = begin, place + 1
+        self.begin, self.end = begin, index + 1
         # Of these, the ones that do not count at this threshold.
         skipped_threshold, skipped = np.nonzero(~counted)
         self.skipped_image = image[skipped]
         keys = skipped_threshold * (len(image) + 1) + skipped
-        self.skipped = [np.searchsorted(keys, threshold * (len(image) + 1) + to) for to in (begin, place + 1)]
+        self.skipped = [np.searchsorted(keys, threshold * (len(image) + 1) + to) for to in (begin, index + 1)]
         # A segment is one threshold's matches of one class.
         self.segment = threshold * self.classes + of_class
-        first = np.ones(len(place), dtype=bool)
+        first = np.ones(len(index), dtype=bool)
         first[1:] = self.segment[1:] != self.segment[:-1]
         self.first = np.flatnonzero(first)
         self.segment_rank = np.cumsum(first) - 1
@@ -98,8 +98,8 @@ class Accumulator:
         )
         return part
 
-    def scores(self, weights: np.ndarray) -> np.ndarray:
-        """Return AP, AP50, AP75 and AR of the images, each counted as often as its weight says, (4,).
+    def scores(self, weights: np.ndarray) -> Scores:
+        """Return the scores of the images, each counted as often as its weight says.
 
         Args:
             weights: How often each image counts, (images,) int.
@@ -110,9 +110,9 @@ class Accumulator:
         precision, recall, instances = self._curves(weights)
         present = instances > 0
         if not present.any():
-            return np.full(len(SCORES), np.nan)
+            return Scores(*[float('nan')] * 4)
         precision = precision[:, present].mean(1)
-        return np.array([precision.mean(), precision[0], precision[5], recall[:, present].mean()])
+        return Scores(precision.mean(), precision[0], AP75=precision[5], AR=recall[:, present].mean())
 
     def class_scores(self, weights: np.ndarray) -> dict[str, ClassScores]:
         """Return the scores of each class that has an instance in the weighted images."""

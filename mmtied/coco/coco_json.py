@@ -2,7 +2,7 @@
 
 Users' files are not clean: extra keys, odd types in fields that nobody reads, ids that start at 0. The engines differ
 in what they refuse and in what they make of it (the reference API takes an annotation with id 0 for unmatched). So
-images and categories are known by their place in the order of their ids, by which the reference API breaks ties of
+images and categories are known by their index in the order of their ids, by which the reference API breaks ties of
 score, annotations by none, and both engines get the same columns.
 """
 
@@ -29,7 +29,7 @@ from .columns import (
     read_boxes,
     read_column,
     read_crowds,
-    read_places,
+    read_indices,
     read_segmentations,
     read_values,
     shown,
@@ -106,15 +106,17 @@ def check_ground_truth(data: Any, source: str, masks: bool = False) -> GroundTru
             category['name'] += f' ({category["id"]})'
     file_order = [category['id'] for category in categories]
     categories.sort(key=id_order)
-    place = {category['id']: i for i, category in enumerate(categories)}
+    index = {category['id']: i for i, category in enumerate(categories)}
 
     where = f'{source}: annotations'
-    image = read_places(data['annotations'], 'image_id', where=where, known=images)
-    category = read_places(data['annotations'], 'category_id', where=where, known=categories)
+    image = read_indices(data['annotations'], 'image_id', where=where, known=images)
+    category = read_indices(data['annotations'], 'category_id', where=where, known=categories)
     kept = image >= 0
     if len(kept) and not kept.any():
         example = shown(data['annotations'][0]['image_id'])
-        raise InputError(f'{where}: no image_id is among the images, such as image_id={example} of {where}[0]')
+        raise InputError(
+            f'{where}: none of the image_ids is among the images, for instance image_id={example} of {where}[0]'
+        )
     check_known(
         category[kept],
         np.flatnonzero(kept),
@@ -131,8 +133,8 @@ def check_ground_truth(data: Any, source: str, masks: bool = False) -> GroundTru
         category=category[kept],
         bbox=read_boxes(annotations, where),
         iscrowd=read_crowds(annotations, where),
-        segmentation=read_segmentations(annotations, where, images=images, places=image[kept]) if masks else None,
-        labels=np.array([place[value] for value in file_order]),
+        segmentation=read_segmentations(annotations, where, images=images, indices=image[kept]) if masks else None,
+        labels=np.array([index[value] for value in file_order]),
         orphans=int((~kept).sum()),
     )
 
@@ -157,13 +159,13 @@ def check_results(data: Any, source: str, ground_truth: GroundTruth, iou_type: s
             f'{source}: results are a json list of detections, found {kind_of(data)}; are the files swapped?'
         )
     if strict and not data:
-        raise InputError(f'{source}: holds no detection, so there is nothing to evaluate')
-    places = {}
+        raise InputError(f'{source}: contains no detections, so there is nothing to evaluate')
+    indices = {}
     for name, known in (('image', ground_truth.images), ('category', ground_truth.categories)):
-        places[name] = read_places(data, f'{name}_id', where=source, known=known)
+        indices[name] = read_indices(data, f'{name}_id', where=source, known=known)
         what = 'images' if name == 'image' else 'categories'
         check_known(
-            places[name],
+            indices[name],
             np.arange(len(data)),
             entries=data,
             key=f'{name}_id',
@@ -175,12 +177,12 @@ def check_results(data: Any, source: str, ground_truth: GroundTruth, iou_type: s
     if strict and outside.size:
         raise InputError(f'{source}[{outside[0]}]: score={score[outside[0]]:g} must lie in [0, 1]')
     return Detections(
-        image=places['image'],
-        category=places['category'],
+        image=indices['image'],
+        category=indices['category'],
         score=score,
         bbox=read_boxes(data, source, strict) if iou_type == 'bbox' else None,
         segmentation=(
-            read_segmentations(data, source, images=ground_truth.images, places=places['image'])
+            read_segmentations(data, source, images=ground_truth.images, indices=indices['image'])
             if iou_type == 'segm'
             else None
         ),

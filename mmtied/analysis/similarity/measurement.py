@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from ...utils.json_content import without_nan
 from ..network.layers import convolutions, depth
-from ..network.load import Network
+from ..network.loader import Network
 from .guided_backprop import guided_patterns, map_widths
 
 KINDS = ('patterns', 'weights')
@@ -25,11 +25,11 @@ class LayerSimilarity:
 
     Attributes:
         layer: Name of the layer in the backbone.
-        depth: Its place among the backbone's convolutions, from 0, the first, to 1, the last.
+        depth: Where it stands among the backbone's convolutions, from 0, the first, to 1, the last.
         kind: 'patterns', guided back-propagation averaged over images, or 'weights'.
         count: How many filters the layer has: output channels for patterns; for weights the filters that it stores,
             which is B times fewer for a tied layer.
-        filters: Which of them were drawn, (n,).
+        filters: Which of them were chosen, (n,).
         matrix: Cosine similarity of each pair, (n, n); NaN for a filter whose vector is 0.
     """
 
@@ -91,8 +91,8 @@ class FilterSimilarity:
         """Return everything, for json: records, histograms and matrices; None for NaN."""
         layers = []
         for one, record in zip((*self.patterns, *self.weights), self.records()):
-            drawn = dict(indices=one.filters.tolist(), histogram=one.histogram().tolist())
-            layers.append(without_nan(record | drawn | dict(matrix=one.matrix.round(5).tolist())))
+            chosen = dict(indices=one.filters.tolist(), histogram=one.histogram().tolist())
+            layers.append(without_nan(record | chosen | dict(matrix=one.matrix.round(5).tolist())))
         return dict(network=self.name, bin_edges=BINS.tolist(), layers=layers)
 
 
@@ -108,13 +108,13 @@ def filter_similarity(
     """Compare filters of chosen layers, each with each.
 
     Args:
-        network: Of :func:`~mmtied.analysis.network.load.load_network`.
+        network: Of :func:`~mmtied.analysis.network.loader.load_network`.
         layers: Names in its backbone: convolutions, or other modules that return maps; these have no weights.
         pixels: Images (N, 3, H, H) in RGB from 0 to 255. Defaults to None: only weights are compared.
-        filters: How many of a layer's filters are drawn at random. They bound time and memory: a pass backward for each
-            of them and batch, and 12 H² bytes. Defaults to 64.
+        filters: How many of a layer's filters are chosen at random. They bound time and memory: a pass backward for
+            each of them and batch, and 12 H² bytes. Defaults to 64.
         batch_size: Images of a pass. Defaults to 8.
-        seed: Of the draw, which is the same for layers of the same size. Defaults to 0.
+        seed: Of the choice, which is the same for layers of the same size. Defaults to 0.
         quiet: Whether to show no progress bar. Defaults to True.
 
     Raises:
@@ -136,7 +136,7 @@ def filter_similarity(
         with tqdm(total=len(layers) * len(starts), desc=network.name, unit='batch', disable=quiet) as bar:
             for name, layer in modules.items():
                 bar.set_postfix_str(name)
-                chosen = draw(widths[name], filters, seed)
+                chosen = sample_filters(widths[name], filters, seed)
                 batches = (network.normalise(pixels[start : start + batch_size]) for start in starts)
                 patterns = guided_patterns(network.backbone, layer, batches=ticking(batches, bar), filters=chosen)
                 result.patterns.append(
@@ -144,7 +144,7 @@ def filter_similarity(
                 )
     for name, layer in modules.items():
         if isinstance(layer, nn.Conv2d):
-            chosen = draw(len(layer.weight), filters, seed)
+            chosen = sample_filters(len(layer.weight), filters, seed)
             result.weights.append(
                 compare(
                     'weights', name, order=order, count=len(layer.weight), chosen=chosen, vectors=layer.weight[chosen]
@@ -153,8 +153,8 @@ def filter_similarity(
     return result
 
 
-def draw(count: int, wanted: int, seed: int) -> np.ndarray:
-    """Draw some of the filters, sorted."""
+def sample_filters(count: int, wanted: int, seed: int) -> np.ndarray:
+    """Return the indices of some filters, chosen at random, sorted."""
     return np.sort(np.random.default_rng(seed).permutation(count)[:wanted])
 
 

@@ -1,4 +1,4 @@
-"""TiedSE in the place of the squeeze-and-excitation of mmpretrain's and mmdet's networks.
+"""TiedSE in place of the squeeze-and-excitation of mmpretrain's and mmdet's networks.
 
 Wang, Yu: "Tied Block Convolution: Leaner and Better CNNs with Shared Thinner Filters", AAAI 2021,
 https://arxiv.org/abs/2009.12021, Fig. 5a and Table 3.
@@ -11,8 +11,8 @@ from torch import nn
 
 from ..layers import TiedSE
 from ..utils.complexity import Run
+from .policy import LeftLayer, TieReport, replace
 from .projection import project, project_bias
-from .tie_model import LeftLayer, TieReport, replace
 
 
 def tie_se(model: nn.Module, blocks: int, run: Run | None = None) -> TieReport:
@@ -37,7 +37,7 @@ def tie_se(model: nn.Module, blocks: int, run: Run | None = None) -> TieReport:
     # By name: mmpretrain and mmdet have a class each, and this package imports neither.
     found = {name: module for name, module in model.named_modules() if type(module).__name__ == 'SELayer'}
     if not found or '' in found:
-        raise ValueError(f'tie_se: {type(model).__name__} is no network that has an SELayer of mmpretrain or mmdet')
+        raise ValueError(f'tie_se: {type(model).__name__} is not a network with an SELayer of mmpretrain or mmdet')
     chosen, left = {}, []
     for name, layer in found.items():
         channels = layer.conv1.conv.in_channels
@@ -53,7 +53,7 @@ def tie_se(model: nn.Module, blocks: int, run: Run | None = None) -> TieReport:
 
 
 def tied_se(layer: nn.Module, blocks: int) -> TiedSE:
-    """Return TiedSE in the place of an ``SELayer``, with its activations and its projected weights."""
+    """Return TiedSE in place of an ``SELayer``, with its activations and its projected weights."""
     squeeze, excite = layer.conv1.conv, layer.conv2.conv
     padding = -squeeze.out_channels % blocks
     tied = TiedSE(squeeze.in_channels, blocks, squeeze_channels=squeeze.out_channels + padding)
