@@ -4,6 +4,7 @@ Nothing is fetched while it builds, and no warning is let pass.
 """
 
 import sys
+from dataclasses import fields, is_dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -46,7 +47,10 @@ nitpicky = True
 # Their pages are elsewhere, and links to them would have to be looked up on the net.
 nitpick_ignore_regex = [
     (r'py:.*', r'(torch|numpy|np|nn|mmengine|mmcv|mmdet|pandas|matplotlib|collections|pathlib|os)\..*'),
-    (r'py:.*', r'(Any|Callable|DataFrame|Figure|File|Iterable|Iterator|Mapping|Path|Policy|Run|Sequence|Tensor)'),
+    (
+        r'py:.*',
+        r'(Any|Callable|DataFrame|Figure|File|Iterable|Iterator|Mapping|OcclusionOptions|Path|Policy|Run|Sequence|Tensor)',
+    ),
 ]
 
 
@@ -61,6 +65,22 @@ def with_plain_defaults(app: Sphinx, what: str, name: str, thing: object, option
     return arguments and arguments.replace('<factory>', '...'), None
 
 
+def with_options(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    """Explain the arguments of a dataclass that declares them by ``mmtied.utils.options``: they are in no docstring."""
+    if what == 'class' and is_dataclass(thing):
+        rows = [(one.name, one.metadata) for one in fields(thing) if 'help' in one.metadata]
+        lines += [':Options:'] if rows else []
+        for option, details in rows:
+            text = details['help']
+            if 'choices' in details:
+                text += f' ({", ".join(map(repr, details["choices"]))})'
+            if 'otherwise' in details:
+                text += f'; None is {details["otherwise"]}'
+            lines.append(f'    * **{option}** -- {text}')
+        lines.append('')
+
+
 def setup(app: Sphinx) -> None:
     app.connect('source-read', without_link)
+    app.connect('autodoc-process-docstring', with_options)
     app.connect('autodoc-process-signature', with_plain_defaults)
