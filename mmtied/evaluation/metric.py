@@ -46,14 +46,9 @@ class OcclusionMetric(CocoMetric):
     Args:
         ann_file: Ground truth. Defaults to None: taken from the dataset.
         metric: 'bbox', 'segm' or both. Defaults to 'bbox'.
-<<<<<<< HEAD
         classwise: Whether to report each class, which :class:`~mmtied.evaluation.OcclusionSettings` calls
             ``per_class``. Defaults to False.
         edges, zero_bin, cumulative: The bins, see :class:`~mmtied.evaluation.OcclusionBins`, which has their defaults.
-=======
-        classwise: Whether to report each class, which ``OcclusionSettings`` calls ``per_class``.
-        edges, zero_bin, cumulative: The bins, see :class:`~mmtied.evaluation.OcclusionBins`.
->>>>>>> 6373184e437c1841fc847e38b140602eb6f5de8c
         format_only, outfile_prefix, backend_args, collect_device, prefix: As in ``CocoMetric``.
         **options: Any other of :class:`~mmtied.evaluation.OcclusionSettings`, such as ``definition='hybrid'`` or
             ``bootstrap=1000``.

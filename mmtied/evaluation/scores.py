@@ -21,19 +21,12 @@ class _ByName:
 
 @dataclass(frozen=True)
 class Scores(_ByName):
-<<<<<<< HEAD
     """Scores between 0 and 1, or differences of two. NaN without ground truth.
 
     Attributes:
         AP: Averaged over the IoU thresholds .50:.95.
         AP50, AP75: At one threshold.
         AR: Recall, averaged over the thresholds, at 100 detections of a class and image.
-=======
-    """Scores between 0 and 1, or differences of two; AP is averaged over IoU .50:.95. NaN without ground truth.
-
-    Attributes:
-        AP, AP50, AP75, AR: At 100 detections an image, over all sizes.
->>>>>>> 6373184e437c1841fc847e38b140602eb6f5de8c
     """
 
     AP: float

@@ -19,16 +19,8 @@ IOU_TYPES = ('bbox', 'segm')
 @explained
 @dataclass(frozen=True)
 class OcclusionSettings:
-<<<<<<< HEAD
     """The options of :func:`evaluate_occlusion` and of :func:`compare_occlusion`.
 
-=======
-    """The options of :func:`evaluate_occlusion` and :func:`compare_occlusion`; what each is stands beside it.
-
-    Args:
-        bins: Defaults to exactly 0, then steps of .2.
-
->>>>>>> 6373184e437c1841fc847e38b140602eb6f5de8c
     Raises:
         ValueError: If an option is out of its range, or two do not go together.
     """
