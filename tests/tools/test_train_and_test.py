@@ -90,13 +90,15 @@ def test_checkpoint_is_tested_and_its_results_evaluated(folder, trained):
     assert {'gallery.png', 'report.html', 'occlusion.json'} <= {path.name for path in (folder / 'report').iterdir()}
 
 
-def test_training_resumes(folder, trained):
+def test_training_resumes_with_a_bar_in_the_place_of_its_log(folder, trained):
     options = ['train_cfg.max_epochs=2', 'train_cfg.val_interval=9']
-    log = run(
-        folder, ROOT / 'tools/train.py', CONFIG, '--work-dir', folder / 'train', '--resume', '--cfg-options', *options
-    )
-    assert 'resumed epoch: 1' in log
+    train = [ROOT / 'tools/train.py', CONFIG, '--work-dir', folder / 'train', '--resume', '--progress']
+    shown = run(folder, *train, '--cfg-options', *options)
     assert (folder / 'train' / 'epoch_2.pth').exists()
+    log = max((folder / 'train').glob('*/*.log')).read_text()
+    assert 'resumed epoch: 1' in log
+    assert 'training: 100%' in shown
+    assert not [line for line in log.splitlines() if ' - mmengine - ' in line and line in shown]
 
 
 def test_mmdets_own_script_takes_the_config_and_the_checkpoint(folder, trained):
