@@ -4,7 +4,6 @@ Nothing is fetched while it builds, and no warning is let pass.
 """
 
 import sys
-from dataclasses import fields, is_dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -65,22 +64,6 @@ def with_plain_defaults(app: Sphinx, what: str, name: str, thing: object, option
     return arguments and arguments.replace('<factory>', '...'), None
 
 
-def with_options(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
-    """Explain the arguments of a dataclass that declares them by ``mmtied.utils.options``: they are in no docstring."""
-    if what == 'class' and is_dataclass(thing):
-        rows = [(one.name, one.metadata) for one in fields(thing) if 'help' in one.metadata]
-        lines += [':Options:'] if rows else []
-        for option, details in rows:
-            text = details['help']
-            if 'choices' in details:
-                text += f' ({", ".join(map(repr, details["choices"]))})'
-            if 'otherwise' in details:
-                text += f'; None is {details["otherwise"]}'
-            lines.append(f'    * **{option}** -- {text}')
-        lines.append('')
-
-
 def setup(app: Sphinx) -> None:
     app.connect('source-read', without_link)
-    app.connect('autodoc-process-docstring', with_options)
     app.connect('autodoc-process-signature', with_plain_defaults)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
 
@@ -62,8 +61,6 @@ def unexplained(thing: object) -> set[str]:
     for section in re.findall(r'^(?:Args|Attributes):\n((?:    .*\n|\n)+)', f'{docstring}\n', re.MULTILINE):
         for names in re.findall(r'^    (\*{0,2}\w+(?:, \*{0,2}\w+)*):', section, re.MULTILINE):
             explained.update(name.strip('*') for name in names.split(', '))
-    if is_dataclass(thing):  # Its options are explained where they are declared.
-        explained.update(field.name for field in fields(thing) if field.metadata.get('help'))
     return set(inspect.signature(thing).parameters) - {'self'} - explained
 
 

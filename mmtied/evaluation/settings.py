@@ -45,7 +45,11 @@ class OcclusionSettings:
     per_instance: bool = option(
         False, 'bin instances by their own occlusion; a bin ignores the others, as COCO ignores other sizes'
     )
-    engine: str = option('hotcoco', 'pycocotools is the reference API: same numbers, slower', choices=tuple(ENGINES))
+    engine: str = option(
+        'hotcoco',
+        'what matches and accumulates; pycocotools is the reference API: same numbers, slower',
+        choices=tuple(ENGINES),
+    )
     per_class: bool = option(False, 'also report AP and AP75 of each class')
     bootstrap: int = option(
         0, 'number of bootstrap samples of the images, for 95% intervals; 1000 is good', least=0, metavar='N'
@@ -80,7 +84,7 @@ class OcclusionSettings:
 
     @property
     def matched(self) -> str:
-        """The ``iou_type`` once it is decided, as that of every result is: 'bbox' or 'segm'."""
+        """The ``iou_type`` once it is decided, 'bbox' or 'segm', as that of every result is."""
         if self.iou_type is None:
             raise ValueError('iou_type is decided by the results, which have not been read yet')
         return self.iou_type

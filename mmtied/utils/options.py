@@ -26,11 +26,13 @@ def option(default: Any, help: str, **details: Any) -> Any:
 
 
 def explained(settings: type[T]) -> type[T]:
-    """Put the fields' help and defaults into the docstring of a dataclass, before what it raises."""
+    """Put the fields' help, choices and defaults into the docstring of a dataclass, before what it raises."""
     lines = ['Args:']
     for one in fields(settings):
         help = one.metadata['help']
-        lines.append(f'    {one.name}: {help[0].upper()}{help[1:]}. Defaults to {_stated(one)}.')
+        choices = ', '.join(map(repr, one.metadata.get('choices', ())))
+        choices = f' One of {choices}.' if choices else ''
+        lines.append(f'    {one.name}: {help[0].upper()}{help[1:]}.{choices} Defaults to {_stated(one)}.')
     before, raises, after = (settings.__doc__ or '').partition('Raises:')
     settings.__doc__ = '\n    '.join([before + lines[0], *lines[1:]]) + f'\n\n    {raises}{after}'
     return settings
