@@ -9,9 +9,9 @@ import signal
 import sys
 from pathlib import Path
 
-from ..study.plan import ARMS, QUESTIONS, Schedule, runs
+from ..study.plan import ARMS, CALIBRATION, QUESTIONS, Schedule, runs
 from ..study.report import save_report
-from ..study.runner import Folders, run_all
+from ..study.runner import Folders, check_level, run_all
 from .command import at_least
 
 
@@ -41,10 +41,16 @@ def main(args: argparse.Namespace) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     schedule = Schedule.tiny() if args.tiny else Schedule()
     folders = Folders(args.results.resolve(), args.work_dir.resolve(), args.nuclei and args.nuclei.resolve())
+    problems: list[str] = []
     wanted = [one for one in runs() if args.arms is None or one[0] in args.arms]
-    if args.arms and 'calibration' in args.arms:
-        wanted.insert(0, ('calibration', 100))
-    problems = run_all(wanted, folders, schedule=schedule, workers=args.workers, most=args.runs)
+    if CALIBRATION in wanted and args.runs != 0:
+        # Alone and before all others: only a network that has levelled off says how long they train.
+        wanted.remove(CALIBRATION)
+        problems = run_all([CALIBRATION], folders, schedule=schedule, workers=1)
+        if not problems and not args.tiny:
+            check_level(folders.result(*CALIBRATION))
+    if not problems:
+        problems = run_all(wanted, folders, schedule=schedule, workers=args.workers, most=args.runs)
     for path in save_report(folders.results, QUESTIONS):
         print(f'wrote {path}')
     if problems:

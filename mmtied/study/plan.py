@@ -61,6 +61,8 @@ ARMS: dict[str, Arm] = {
 }
 TUNED = ('untied', 'untied-slow', 'untied-fast', 'tied', 'tied-slow', 'tied-fast')
 TUNING_SEED = 5
+# With a seed that is none of the study's.
+CALIBRATION = ('calibration', 100)
 
 
 @dataclass(frozen=True)
@@ -146,8 +148,9 @@ class Schedule:
 def runs(questions: tuple[Question, ...] = (*QUESTIONS, *FURTHER)) -> Iterator[tuple[str, int]]:
     """Yield the arm and the seed of every run once, in the order in which they are worth having.
 
-    An arm that another starts from comes before it; the round of tuning comes last.
+    The calibration comes first, an arm that another starts from before it, and the round of tuning last.
     """
+    yield CALIBRATION
     seen = set()
     for question in questions:
         for seed in range(question.seeds):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -17,6 +18,8 @@ from pathlib import Path
 from ..datasets import write_scenes
 from .plan import ARMS, Schedule
 
+# Points of AP over the last third of the calibration.
+MOST_RISE = 1
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -104,6 +107,17 @@ def run_all(
             processes.end()
             raise
     return problems
+
+
+def check_level(calibration: Path) -> None:
+    """Raise an error if the untied network still got better at the end of its calibration, as the protocol says."""
+    validated = json.loads(calibration.read_text())['validated']
+    rise = 100 * (validated[-1][1] - validated[-2][1])
+    if rise > MOST_RISE:
+        raise ValueError(
+            f'{calibration}: AP rose by {rise:.1f} over the last third of the steps, and {MOST_RISE} is the most: make '
+            '`Schedule.steps` half as many again in mmtied/study/plan.py, delete this file, and calibrate again'
+        )
 
 
 class Processes:

@@ -7,7 +7,7 @@ import torch
 from mmengine.registry import MODELS
 
 from mmtied.study import rival  # noqa: F401
-from mmtied.study.plan import ARMS, FURTHER, QUESTIONS, TUNED, TUNING_SEED, runs
+from mmtied.study.plan import ARMS, CALIBRATION, FURTHER, QUESTIONS, TUNED, TUNING_SEED, runs
 from mmtied.utils.complexity import complexity
 
 # Arms that are to cost the same: multiply-adds of the first over those of the second.
@@ -63,11 +63,11 @@ def test_every_run_once_and_sources_first():
     }
     tuned = {(arm, TUNING_SEED) for arm in TUNED}
     started_from = {(ARMS[arm].start, seed) for arm, seed in compared if ARMS[arm].start}
-    assert set(order) == compared | tuned | started_from
+    assert set(order) == {CALIBRATION} | compared | tuned | started_from
 
 
 def test_first_come_the_seeds_of_the_main_comparison():
-    assert list(runs())[:10] == [(arm, seed) for seed in range(5) for arm in ('untied', 'tied')]
+    assert list(runs())[:11] == [CALIBRATION, *((arm, seed) for seed in range(5) for arm in ('untied', 'tied'))]
 
 
 def test_untied_arms_have_no_tied_layer():

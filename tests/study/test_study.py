@@ -12,6 +12,7 @@ from mmtied.study.arms import Arm
 from mmtied.study.estimate import estimate
 from mmtied.study.plan import ARMS, Question, Schedule
 from mmtied.study.report import read_runs, save_report, verdict
+from mmtied.study.runner import check_level
 from mmtied.study.score import RESAMPLES, score_run
 from mmtied.study.train import project_backbone, run_config
 
@@ -91,6 +92,17 @@ def test_what_is_kept_can_be_paired(tmp_path):
     samples = np.array([run['rows'][0]['AP_samples'] for run in kept], dtype=float)
     assert samples.shape == (3, RESAMPLES)
     assert np.var(samples[0] - samples[2]) < 0.5 * (np.var(samples[0]) + np.var(samples[2]))
+
+
+@pytest.mark.parametrize('last, levelled', [(0.431, True), (0.4399, True), (0.4402, False)])
+def test_a_calibration_that_still_rises_is_refused(tmp_path, last, levelled):
+    path = tmp_path / 'calibration-100.json'
+    path.write_text(json.dumps({'validated': [[2000, 0.38], [4000, 0.43], [6000, last]]}))
+    if levelled:
+        check_level(path)
+    else:
+        with pytest.raises(ValueError, match=r'AP rose by 1\.0 over the last third of the steps'):
+            check_level(path)
 
 
 def test_config_of_a_run(tmp_path, monkeypatch):
