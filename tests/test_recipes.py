@@ -122,12 +122,12 @@ def test_other_networks_checkpoints_are_refused(coco, trained):
     done = subprocess.run(
         [*map(str, command), 'model.backbone.base_width=128'], cwd=coco, capture_output=True, text=True, env=ENVIRONMENT
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "not backbone.layer1.0.entry.conv.weight: it is another network's" in done.stderr
     baseline = CONFIGS / 'mask_rcnn/mask-rcnn_r50_fpn_2x_coco.py'
     command = [sys.executable, ROOT / 'tools/train.py', baseline, '--backbone-checkpoint', 'work/epoch_1.pth']
     done = subprocess.run([*map(str, command)], cwd=coco, capture_output=True, text=True, env=ENVIRONMENT)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert 'is for tied backbones, and this one is ResNet' in done.stderr
 
 

@@ -40,7 +40,7 @@ def test_tiny_study(run_tool, tmp_path):
     assert (tmp_path / 'results' / 'curves.png').stat().st_size > 10_000
     status, out, err = run_tool('study.py', '--tiny', *folders, '--arms', 'untied', 'tied', '--runs', 0)
     assert status == 0, err
-    assert '2 of 6 runs are done or left out' in out
+    assert '2 of 12 runs are done or left out' in out
     assert 'making' not in out
     assert (tmp_path / 'results' / 'results.md').read_text() == page
 

@@ -56,7 +56,7 @@ def test_it_is_not_started_from_with_frozen_norms(warm, tmp_path):
     done = subprocess.run(
         command, capture_output=True, text=True, cwd=tmp_path, env=os.environ | {'PYTHONPATH': str(ROOT)}
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert f'{warm[1]} is a warm start of convert_weights.py' in done.stderr
 
 
