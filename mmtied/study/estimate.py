@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t
+from scipy.stats import norm, t
 
 from .score import UNIT
 
@@ -38,10 +38,11 @@ class Estimate:
 def estimate(values: Sequence[float], samples: Sequence[np.ndarray]) -> Estimate:
     """Return the mean of some seeds' values with an interval over seeds and images.
 
-    The variance is that of the seeds' mean, from their spread on the one test set, plus that of the images, from the
-    resamples of the seeds' mean. The first holds a part of the second as well, so the interval is rather too wide than
-    too narrow. The quantile is Student's, at the degrees of freedom of Welch and Satterthwaite for such a sum. A single
-    seed has no spread: its interval is of the images alone.
+    Half of its width is the root of two squares: what the seeds' mean may be off, from their spread on the one test
+    set by Student's quantile, and what the images contribute, from the resamples of the seeds' mean by the normal one.
+    Quantiles added so cover .95 or a little more even with three seeds, which one quantile of the summed variance does
+    not where the seeds spread more than the images do. A single seed has no spread: its interval is of the images
+    alone.
 
     Args:
         values: Of each seed, (n,).
@@ -50,23 +51,25 @@ def estimate(values: Sequence[float], samples: Sequence[np.ndarray]) -> Estimate
     if not len(values):
         return Estimate(math.nan, math.nan, high=math.nan, seeds=0)
     count, mean = len(values), float(np.mean(values))
-    of_seeds = np.var(values, ddof=1) / count if count > 1 else 0.0
+    upper = (1 + CONFIDENCE) / 2
+    of_seeds = t.ppf(upper, count - 1) ** 2 * np.var(values, ddof=1) / count if count > 1 else 0.0
     resampled = np.mean(samples, axis=0)
-    of_images = float(np.nanvar(resampled, ddof=1)) if np.size(resampled) else 0.0
-    variance = of_seeds + of_images
-    freedom = (count - 1) * (variance / of_seeds) ** 2 if of_seeds else math.inf
-    reach = float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(variance)
+    of_images = norm.ppf(upper) ** 2 * np.nanvar(resampled, ddof=1) if np.size(resampled) else 0.0
+    reach = math.sqrt(of_seeds + of_images)
     return Estimate(mean, mean - reach, high=mean + reach, seeds=count)
 
 
-def difference(first: dict[int, dict], second: dict[int, dict], value: Value) -> Estimate:
+def difference(
+    first: dict[int, dict], second: dict[int, dict], value: Value, among: Collection[int] | None = None
+) -> Estimate:
     """Return what the first arm has above the second: runs of the same seed are paired, images too.
 
     Args:
         first, second: The runs of each arm, by seed; only seeds that both have count.
         value: What is compared.
+        among: Seeds that count at most. Defaults to None: all.
     """
-    seeds = sorted(set(first) & set(second))
+    seeds = sorted(seed for seed in set(first) & set(second) if among is None or seed in among)
     pairs = [(value(first[seed]), value(second[seed])) for seed in seeds]
     return estimate([one[0] - other[0] for one, other in pairs], [one[1] - other[1] for one, other in pairs])
 
@@ -99,11 +102,14 @@ def partial_boxes(run: dict) -> tuple[float, np.ndarray]:
 
 def similarity(run: dict) -> tuple[float, np.ndarray]:
     """Return how much more alike filters are than at the start, mean of the layers, in hundredths of a cosine."""
-    mean = {
-        state: np.mean([layer['mean'] for layer in run['similarity'] if layer['state'] == state])
+    start, trained = (
+        {layer['layer']: layer['mean'] for layer in run['similarity'] if layer['state'] == state}
         for state in ('start', 'trained')
-    }
-    return 100 * float(mean['trained'] - mean['start']), np.array([])
+    )
+    # A layer whose filters are all dead has no mean.
+    both = [layer for layer in start if start[layer] is not None and trained[layer] is not None]
+    gains = [trained[layer] - start[layer] for layer in both]
+    return 100 * float(np.mean(gains)) if gains else math.nan, np.array([])
 
 
 def points(kept: float | Sequence[float | None]) -> np.ndarray:

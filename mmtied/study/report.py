@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,14 @@ from ..utils.figures import save_figure
 from ..utils.files import written_aside
 from .estimate import LESS, MEASURES, Estimate, difference, score
 from .figures import draw_curves, draw_similarity
-from .plan import ARMS, FURTHER, MAIN, Question
+from .plan import ARMS, FIVE, FRESH, FURTHER, MAIN, TUNED, TUNING_SEED, Question
 
 Runs = dict[str, dict[int, dict]]
 # A verdict needs this many seeds.
 FEWEST_SEEDS = 3
 # Points of AP: a gain that is not worth having, in the protocol's words.
 MARGIN = 0.5
+NETWORKS = ['arm', 'network', 'parameters, M', 'MMACs', 'steps', 'seeds', 'AP', 'AP75', 'minutes a run']
 HEADER = """# What the study found so far
 
 Made by `tools/study.py` from the runs in `docs/study`; [study.md](../study.md) says what was asked and how. Differences
@@ -32,34 +34,45 @@ def read_runs(folder: Path) -> Runs:
     """Return the stored runs by arm and seed; the calibration, whose seed is not one of the study, too."""
     runs: Runs = {arm: {} for arm in ARMS}
     for path in sorted(folder.glob('*-*.json')):
-        run = json.loads(path.read_text())
+        run = json.loads(path.read_text(encoding='utf-8'))
         runs[run['arm']][run['seed']] = run
     return runs
 
 
 def save_report(folder: Path, questions: Sequence[Question]) -> list[Path]:
     """Write `results.md` and the figures into the folder of the runs, and return their paths."""
-    runs = read_runs(folder)
-    if not any(runs.values()):
+    stored = read_runs(folder)
+    if not any(stored.values()):
         return []
     written = []
+    runs = {arm: {seed: run for seed, run in of_arm.items() if seed in FIVE} for arm, of_arm in stored.items()}
     if runs['tied'] and runs['untied']:
         written.append(save_figure(draw_curves(runs, MAIN[0]), folder / 'curves.png'))
         if any('similarity' in run for run in runs['tied'].values()):
             written.append(save_figure(draw_similarity(runs, MAIN[0]), folder / 'similarity.png'))
     path = folder / 'results.md'
     with written_aside(path) as part:
-        part.write_text('\n'.join(page(runs, questions)))
+        part.write_text('\n'.join(page(stored, runs, questions)), encoding='utf-8')
     return [*written, path]
 
 
-def page(runs: Runs, questions: Sequence[Question]) -> Iterator[str]:
-    """Yield the paragraphs of the page."""
+def page(stored: Runs, runs: Runs, questions: Sequence[Question]) -> Iterator[str]:
+    """Yield the paragraphs of the page.
+
+    Args:
+        stored: All runs.
+        runs: Those with the seeds of the study: without the calibration, fresh seeds, and the round of tuning.
+        questions: Of the study.
+    """
+    fresh = [
+        question for question in questions if question.number == 9 and any(FRESH[-1] in of for of in stored.values())
+    ]
+    again = [replace(question, claim='Again, with fresh seeds alone', seeds=FRESH) for question in fresh]
     yield HEADER
     yield '## Verdicts\n'
     yield from table(
         ['hypothesis', 'measure', 'networks', 'seeds', 'difference (95%)', 'AP75 (95%)', 'verdict'],
-        [row for question in (*questions, *FURTHER) for row in question_rows(runs, question)],
+        [row for question in (*questions, *FURTHER, *again) for row in question_rows(stored, question)],
     )
     yield '\n## By occlusion\n'
     yield from table(*bin_table(runs, MAIN[0]))
@@ -70,10 +83,14 @@ def page(runs: Runs, questions: Sequence[Question]) -> Iterator[str]:
     yield '\n## Networks\n'
     yield 'Backbones at 128x128 (nuclei: 256x256); AP and AP75 of boxes, mean of the seeds ± standard deviation.\n'
     yield from table(
-        ['arm', 'network', 'parameters, M', 'MMACs', 'steps', 'seeds', 'AP', 'AP75', 'minutes a run'],
+        NETWORKS,
         [arm_row(name, of_arm) for name, of_arm in runs.items() if of_arm],
     )
-    for run in runs['calibration'].values():
+    tuned = [arm_row(name, {TUNING_SEED: stored[name][TUNING_SEED]}) for name in TUNED if TUNING_SEED in stored[name]]
+    if tuned:
+        yield '\n## Tuning, one seed\n'
+        yield from table(NETWORKS, tuned)
+    for run in stored['calibration'].values():
         yield '\n## Calibration\n'
         seen = ', '.join(f'{100 * value:.1f} at {step}' for step, value in run['validated'])
         yield f'The untied network, seed {run["seed"]}, box AP by step: {seen}.'
@@ -82,16 +99,20 @@ def page(runs: Runs, questions: Sequence[Question]) -> Iterator[str]:
 def question_rows(runs: Runs, question: Question) -> Iterator[list[str]]:
     """Yield a row for each pair of a question."""
     for one, other in question.pairs:
-        found = difference(runs[one], runs[other], MEASURES[question.measure])
+        found = difference(runs[one], runs[other], MEASURES[question.measure], among=question.seeds)
         if not found.seeds:
             yield [f'{question.number}. {question.claim}', question.measure, f'{one}, {other}', '0', '', '', 'not run']
             continue
-        at_75 = str(difference(runs[one], runs[other], score('AP75'))) if question.measure == 'AP' else ''
+        at_75 = (
+            str(difference(runs[one], runs[other], score('AP75'), among=question.seeds))
+            if question.measure == 'AP'
+            else ''
+        )
         yield [
             f'{question.number}. {question.claim}',
             question.measure,
             f'{one}, {other}',
-            f'{found.seeds} of {question.seeds}',
+            f'{found.seeds} of {len(question.seeds)}',
             str(found),
             at_75,
             verdict(found, question),

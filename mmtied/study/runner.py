@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -57,9 +56,18 @@ class Folders:
 
 
 def make_scenes(folder: Path, schedule: Schedule) -> None:
-    """Make the scenes of the study, unless they are there; those to test on have other textures."""
+    """Make the scenes of the study, unless they are there; those to test on have other textures.
+
+    Raises:
+        ValueError: If there are others.
+    """
     for split, count, textures in zip(('train', 'val'), schedule.scenes, ('even', 'odd')):
-        if not (folder / f'instances_{split}.json').is_file():
+        path = folder / f'instances_{split}.json'
+        if path.is_file():
+            found = json.loads(path.read_text())['info']
+            if (found.get('images'), found.get('seed'), found.get('textures')) != (count, schedule.seed, textures):
+                raise ValueError(f'{path}: not the {count} scenes of this schedule; choose another --work-dir')
+        else:
             print(f'making {count} scenes in {folder / split}', flush=True)
             write_scenes(folder, split, count, seed=schedule.seed, textures=textures)
 
@@ -77,15 +85,19 @@ def run_all(
         most: How many are made at most. Defaults to None: all.
 
     Returns:
-        A sentence for each run that failed or had to be left out.
+        A sentence for each run that failed.
+
+    Raises:
+        ValueError: If a stored run or the scenes are of another schedule.
     """
     missing = [(arm, seed) for arm, seed in runs if not folders.result(arm, seed).is_file()]
-    problems = []
+    for arm, seed in set(runs) - set(missing):
+        check_schedule(folders.result(arm, seed), schedule)
+    print(f'{len(runs) - len(missing)} of {len(runs)} runs are done', flush=True)
     for arm in dict.fromkeys(arm for arm, _ in missing if folders.data(arm) is None):
-        problems.append(f'{arm}: left out, its data is not given')
-    missing = [(arm, seed) for arm, seed in missing if folders.data(arm) is not None]
-    print(f'{len(runs) - len(missing)} of {len(runs)} runs are done or left out', flush=True)
-    missing = missing[:most]
+        print(f'{arm} is left out: its data is not given', flush=True)
+    missing = [(arm, seed) for arm, seed in missing if folders.data(arm) is not None][:most]
+    problems: list[str] = []
     if not missing:
         return problems
     make_scenes(folders.work / 'scenes', schedule)
@@ -109,6 +121,16 @@ def run_all(
     return problems
 
 
+def check_schedule(path: Path, schedule: Schedule) -> None:
+    """Raise an error if a stored run trained for another number of steps."""
+    run = json.loads(path.read_text())
+    steps = schedule.steps_of(ARMS[run['arm']])
+    if run['steps'] != steps:
+        raise ValueError(
+            f'{path}: a run of {run["steps"]} steps, where the schedule has {steps}; choose other --results'
+        )
+
+
 def check_level(calibration: Path) -> None:
     """Raise an error if the untied network still got better at the end of its calibration, as the protocol says."""
     validated = json.loads(calibration.read_text())['validated']
@@ -125,37 +147,50 @@ class Processes:
 
     def __init__(self) -> None:
         self.running: set[subprocess.Popen] = set()
-        # Of two runs that start from the same weights, one trains them if they are missing.
-        self.locks: dict[tuple[str, int], threading.Lock] = defaultdict(threading.Lock)
+        # A run that others start from is made once, by whoever needs it first.
+        self.locks: dict[tuple[str, int], threading.Lock] = {}
 
-    def run(self, arm: str, seed: int, folders: Folders, schedule: Schedule) -> str | None:
-        """Train and test an arm in a process of one thread; return what went wrong, or None."""
-        command = [sys.executable, '-m', 'mmtied.study.train', arm, str(seed)]
-        command += [str(folders.data(arm)), str(folders.run(arm, seed)), str(folders.result(arm, seed))]
-        source = ARMS[arm].start
-        if source is not None:
-            with self.locks[source, seed]:
-                # Its result may be known and its weights gone, with the machine that trained them.
-                known = folders.checkpoint(source, seed) is not None
-                problem = None if known else self.run(source, seed, folders, schedule)
-            if problem:
-                return problem
-            command += ['--source', str(folders.checkpoint(source, seed))]
-        if schedule.small:
-            command.append('--tiny')
-        folder = folders.run(arm, seed)
-        shutil.rmtree(folder, ignore_errors=True)  # What a killed run has left.
-        folder.mkdir(parents=True)
-        variables = {'MMTIED_SHAPES': str(folders.data(arm)), 'MMTIED_NUCLEI': str(folders.data(arm))}
+    def run(self, arm: str, seed: int, folders: Folders, schedule: Schedule, weights: bool = False) -> str | None:
+        """Train and test an arm in a process of one thread, unless that is done; return what went wrong, or None.
+
+        Args:
+            arm, seed: Of the run.
+            folders: Of the study.
+            schedule: Of the study.
+            weights: Whether its weights are needed as well, which may be gone with the machine that trained them.
+        """
+        with self.locks.setdefault((arm, seed), threading.Lock()):
+            known = folders.result(arm, seed).is_file()
+            if known and (not weights or folders.checkpoint(arm, seed) is not None):
+                return None
+            source = ARMS[arm].start
+            if source is not None:
+                problem = self.run(source, seed, folders=folders, schedule=schedule, weights=True)
+                if problem:
+                    return problem
+            folder = folders.run(arm, seed)
+            shutil.rmtree(folder, ignore_errors=True)  # What a killed run has left.
+            folder.mkdir(parents=True)
+            # A stored result stays what it is.
+            out = folder / 'again.json' if known else folders.result(arm, seed)
+            command = [sys.executable, '-m', 'mmtied.study.train', arm, str(seed)]
+            command += [str(folders.data(arm)), str(folder), str(out)]
+            if source is not None:
+                command += ['--source', str(folders.checkpoint(source, seed))]
+            if schedule.small:
+                command.append('--tiny')
+            return self._wait_for(command, folders.data(arm), folder / 'output.log')
+
+    def _wait_for(self, command: Sequence[str], data: Path | None, log: Path) -> str | None:
+        variables = {'MMTIED_SHAPES': str(data), 'MMTIED_NUCLEI': str(data)}
         variables['PYTHONPATH'] = str(PACKAGE.parent)  # A checkout need not be installed.
         threads = {'OMP_NUM_THREADS': '1', 'MKL_NUM_THREADS': '1'}
-        log = folder / 'output.log'
         with log.open('w') as file:
             process = subprocess.Popen(command, env=os.environ | variables | threads, stdout=file, stderr=file)
             self.running.add(process)
             status = process.wait()
             self.running.discard(process)
-        return f'{arm}-{seed}: failed with exit status {status}, see {log}' if status else None
+        return f'{log.parent.name}: failed with exit status {status}, see {log}' if status else None
 
     def end(self) -> None:
         """End all of them."""

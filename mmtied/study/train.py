@@ -56,7 +56,7 @@ def run_config(arm: Arm, seed: int, folder: Path, schedule: Schedule, start: Pat
         start: Checkpoint that the backbone starts from, or None.
     """
     config = read_config(CONFIGS[arm.data])
-    steps = round(schedule.steps[arm.data] * arm.length)
+    steps = schedule.steps_of(arm)
     config.model.backbone = arm.model()
     if start is not None:
         config.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(start), prefix='backbone.')

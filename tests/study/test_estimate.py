@@ -84,3 +84,5 @@ def test_similarity_is_above_the_start():
         )
     ]
     assert similarity({'similarity': layers})[0] == pytest.approx(25)
+    dead = {'state': 'start', 'layer': 'c', 'mean': None}
+    assert similarity({'similarity': [*layers, dead, dead | {'state': 'trained'}]})[0] == pytest.approx(25)

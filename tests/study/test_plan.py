@@ -59,7 +59,7 @@ def test_every_run_once_and_sources_first():
         for question in (*QUESTIONS, *FURTHER)
         for pair in question.pairs
         for arm in pair
-        for seed in range(question.seeds)
+        for seed in question.seeds
     }
     tuned = {(arm, TUNING_SEED) for arm in TUNED}
     started_from = {(ARMS[arm].start, seed) for arm, seed in compared if ARMS[arm].start}
