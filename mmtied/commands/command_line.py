@@ -21,6 +21,22 @@ from .progress import ProgressHook, log_to_file_alone
 BAD_INPUT = (InputError, FileNotFoundError)
 
 
+class KeysAndValues(DictAction):
+    """mmengine's action for KEY=VALUE, which says so where that is not what it gets."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: list[str],
+        option_string: str | None = None,
+    ) -> None:
+        for value in values:
+            if '=' not in value:
+                raise argparse.ArgumentError(self, f'{value} must be KEY=VALUE')
+        super().__call__(parser, namespace, values, option_string)
+
+
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that mmdet's train and test commands have in common."""
     parser.add_argument('config', help='config file')
@@ -28,7 +44,7 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=KeysAndValues,
         help='settings that override the config\'s, as key=value; a list as key="[a,b]" or key=a,b',
     )
     parser.add_argument(

@@ -3,19 +3,23 @@
 import argparse
 import json
 from functools import partial
-from pathlib import Path
 
 from tqdm import tqdm
 
 from ..datasets import write_scenes
+from .command import at_least, new_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('folder', type=Path, help='folder of the data set')
-    parser.add_argument('--train', type=int, default=400, help='number of training scenes (default: %(default)s)')
-    parser.add_argument('--val', type=int, default=200, help='number of validation scenes (default: %(default)s)')
-    parser.add_argument('--size', type=int, default=128, help='height and width in pixels (default: %(default)s)')
-    parser.add_argument('--seed', type=int, default=0, help='the same seed gives the same scenes (default: 0)')
+    parser.add_argument('folder', type=new_folder, help='folder of the data set')
+    parser.add_argument(
+        '--train', type=at_least(1), default=400, help='number of training scenes (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--val', type=at_least(1), default=200, help='number of validation scenes (default: %(default)s)'
+    )
+    parser.add_argument('--size', type=at_least(64), default=128, help='height and width in pixels (default: 128)')
+    parser.add_argument('--seed', type=at_least(0), default=0, help='the same seed gives the same scenes (default: 0)')
     parser.add_argument(
         '--disjoint-textures',
         action='store_true',

@@ -23,7 +23,7 @@ def log_to_file_alone() -> Iterator[None]:
 
 
 class ProgressHook(Hook):
-    """A bar on the terminal for training, validation and test; warnings go to the log."""
+    """A bar on the terminal for training or testing; warnings go to the log."""
 
     priority = 'VERY_LOW'
 

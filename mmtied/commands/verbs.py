@@ -8,12 +8,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from types import ModuleType
 
 from .. import __version__
 from ..utils.errors import InputError
-from ..utils.names import similar_names
 from .command import ended_well, run
 
 # Verb: its module in this folder, and what it does.
@@ -63,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         elif verb.startswith('-'):
             parser().parse_args([verb, *rest])
         else:
-            parser().error(f'no verb is named {verb!r}; there are {", ".join(similar_names(verb, VERBS))}')
+            meant = ' or '.join(get_close_matches(verb, VERBS, n=2))
+            parser().error(f'no verb is named {verb!r}{f"; did you mean {meant}?" if meant else ""}')
 
 
 def module_of(verb: str) -> ModuleType:
@@ -71,4 +72,7 @@ def module_of(verb: str) -> ModuleType:
     try:
         return import_module(f'.{VERBS[verb][0]}', __package__)
     except ModuleNotFoundError as error:
-        raise InputError(f'mmtied {verb} needs {error.name}, which is not installed; see mmtied check') from error
+        raise InputError(
+            f"mmtied {verb} needs {error.name}, which is not installed; pip install '.[analysis]' brings what the "
+            'analyses and the study need, and mmtied check says what else is missing'
+        ) from error

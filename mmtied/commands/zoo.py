@@ -31,4 +31,4 @@ def main(args: argparse.Namespace) -> None:
     if args.out is None:
         print(text)
     else:
-        write_text(args.out, text)
+        print('wrote', write_text(args.out, text))

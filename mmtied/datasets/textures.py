@@ -20,7 +20,7 @@ def texture(rng: np.random.Generator, height: int, width: int, hue: float, textu
         hue: In turns.
         textures: Which angles and periods the pattern may have. Defaults to 'all'. A board of 8 x 4 fields lies over
             the angles and periods; 'even' takes those of its fields that are white, 'odd' the black ones: two sets
-            that have no texture in common and yet the same range.
+            that share no pattern of an angle and a period, and yet the same range. Plain objects have neither.
     """
     y, x = np.mgrid[:height, :width].astype(np.float32)
     angle, period = rng.uniform(0, np.pi), rng.uniform(6, 20)

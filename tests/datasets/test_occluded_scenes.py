@@ -11,6 +11,7 @@ from pycocotools.coco import COCO
 
 from mmtied.coco.coco_json import check_ground_truth, read_json
 from mmtied.datasets import CLASSES, make_scene, write_scenes
+from mmtied.datasets.textures import texture
 from mmtied.evaluation import image_ratios
 
 
@@ -80,3 +81,35 @@ def test_all_classes_are_there_and_splits_differ(written):
     train, val = (json.loads((written / f'instances_{split}.json').read_text()) for split in ('train', 'val'))
     assert {annotation['category_id'] for annotation in train['annotations']} == {1, 2, 3, 4, 5}
     assert train['annotations'][0]['segmentation'] != val['annotations'][0]['segmentation']
+
+
+class Watched(np.random.Generator):
+    """A generator that keeps what it was asked for and gave."""
+
+    def uniform(self, *args, **kwargs):
+        value = super().uniform(*args, **kwargs)
+        self.__dict__.setdefault('drawn', {}).setdefault(args, []).append(value)
+        return value
+
+
+@pytest.mark.parametrize('half', ['even', 'odd'])
+def test_textures_of_a_half_lie_on_its_fields(half):
+    used = set()
+    for seed in range(200):
+        rng = Watched(np.random.PCG64(seed))
+        texture(rng, 4, 4, hue=0.5, textures=half)
+        angle, period = rng.drawn[0, np.pi][-1], rng.drawn[6, 20][-1]  # what was drawn last is used
+        used.add((int(angle / np.pi * 8), int((period - 6) / 14 * 4)))
+    assert {(row + column) % 2 for row, column in used} == {half == 'odd'}
+    assert {row for row, _ in used} == set(range(8))
+    assert {column for _, column in used} == set(range(4))
+
+
+def test_scenes_of_all_textures_are_what_they_were():
+    """The demo's scenes stay: without halves no further random number is drawn."""
+    first, again = (make_scene(np.random.default_rng(4), 96, 0.3, *halves) for halves in ((), ('all',)))
+    assert (first.image == again.image).all()
+    other = make_scene(np.random.default_rng(4), 96, 0.3, 'odd')
+    assert other.labels == first.labels and (other.image != first.image).any()
+    with pytest.raises(ValueError, match="textures='none' must be one of"):
+        make_scene(np.random.default_rng(4), 96, 0.3, 'none')

@@ -41,9 +41,32 @@ def test_caffe_style_has_the_stride_in_the_entry():
     assert {split.conv.stride for split in block.splits} == {(1, 1)}
 
 
+def test_blocks_of_each_stage():
+    late = dict(
+        blocks=[(1, 1, 1, 1), (1, 1, 1, 1), (1, 2, 4, 4), (2, 2, 2, 2)],
+        entry_blocks=(1, 1, 2, 4),
+        shortcut_blocks=(1, 2, 1, 2),
+        mixer_blocks=(1, 1, 1, 2),
+    )
+    backbone = TiedResNet(**TINY, **late)
+    for i in range(4):
+        for block in getattr(backbone, f'layer{i + 1}'):
+            assert tuple(split.conv.blocks for split in block.splits) == tuple(late['blocks'][i])
+            assert block.entry.conv.blocks == late['entry_blocks'][i]
+            assert block.mixer.conv.blocks == late['mixer_blocks'][i]
+            assert block.shortcut is None or block.shortcut[0].conv.blocks == late['shortcut_blocks'][i]
+    same = TiedResNet(**TINY, blocks=[(1, 2, 4, 8)] * 4, entry_blocks=[2] * 4)
+    assert str(same) == str(TiedResNet(**TINY))
+
+
 @pytest.mark.parametrize(
     'argument, named',
     [
+        (dict(blocks=[(1, 2, 4, 8)] * 3), 'blocks=.* or such a list for each of 4 stages'),
+        (dict(blocks=[(1, 2, 4, 8)] * 3 + [(1, 2)]), 'blocks=.* must hold one number for each of splits=4'),
+        (dict(entry_blocks=(2, 2)), r'entry_blocks=\(2, 2\) must be a number, or one for each of 4 stages'),
+        (dict(mixer_blocks=[2] * 5), 'mixer_blocks=.* one for each of 4 stages'),
+        (dict(shortcut_blocks=()), r'shortcut_blocks=\(\) must be a number'),
         (dict(blocks=4), 'blocks=4 must hold one number'),
         (dict(splits=3), r'blocks=\(1, 2, 4, 8\).*splits=3'),
         (dict(mixer='max'), "mixer='max'"),
