@@ -1,8 +1,7 @@
 # Every verb sets up what it needs: `make env` builds the pinned environment once and is a blink afterwards.
 PYTHON ?= python3
 RUN := .venv/bin/python
-# Files of tests are handed out whole, since what is built for a file is shared by its tests.
-SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile
+SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadgroup
 DEMO := work_dirs/demo
 DEMO_CONFIG := configs/occluded_shapes/mask-rcnn_tiedr26-mini_fpn_8e_shapes.py
 FIGURES := work_dirs/figures

@@ -27,6 +27,12 @@ if 'PYTEST_XDIST_WORKER_COUNT' in os.environ:
     os.environ['OMP_NUM_THREADS'] = str(threads)
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Hand the tests of a file to one worker, since they share what is built for it, unless they name their group."""
+    if item.get_closest_marker('xdist_group') is None:
+        item.add_marker(pytest.mark.xdist_group(item.nodeid.split('::')[0]))
+
+
 @pytest.fixture(autouse=True)
 def alone():
     """Start each test as if it were the only one: seeded, and without the scope and the loggers of earlier ones."""

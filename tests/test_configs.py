@@ -29,7 +29,9 @@ def networks():
         config = Config.fromfile(path)
         found.setdefault(repr((config.model, config.get('data_preprocessor'), config.optim_wrapper)), path)
     for path in found.values():
-        yield pytest.param(path, id=path.stem, marks=[] if path.stem in QUICK else [pytest.mark.slow])
+        # They share nothing, so any worker may take one.
+        marks = [pytest.mark.xdist_group(path.stem)]
+        yield pytest.param(path, id=path.stem, marks=marks if path.stem in QUICK else [*marks, pytest.mark.slow])
 
 
 def detection_batch(size: int = 96) -> dict:

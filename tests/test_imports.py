@@ -43,6 +43,7 @@ def test_backbones_need_no_compiled_operators():
     assert run(code).split() == ['2048', 'False']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('registry', ['mmdet.registry', 'mmpretrain.registry', 'mmengine.registry'])
 def test_bare_name_after_import_in_any_order(registry):
     lines = ['import mmtied.evaluation, mmtied.models', f'from {registry} import MODELS']
@@ -50,12 +51,14 @@ def test_bare_name_after_import_in_any_order(registry):
         assert run('\n'.join([*order, 'print(MODELS.get("TiedResNet").__name__)'])) == 'TiedResNet'
 
 
+@pytest.mark.slow
 def test_scoped_names_without_import():
     names = ['TiedResNet', 'TiedResNeXt', 'TiedSENet', 'TiedResNeSt', 'TiedBackbone', 'TiedSE', 'TiedGCB', 'TiedLinear']
     code = f'from mmdet.registry import MODELS\nprint(*(MODELS.get("mmtied." + name).__name__ for name in {names}))'
     assert run(code).split() == names
 
 
+@pytest.mark.slow
 def test_scoped_metric_without_import():
     assert (
         run('from mmdet.registry import METRICS\nprint(METRICS.get("mmtied.OcclusionMetric").__name__)')

@@ -37,6 +37,7 @@ def warm(tmp_path_factory):
     return source, folder / 'new' / 'warm.pth', done.stdout
 
 
+@pytest.mark.slow
 def test_reports_what_was_taken(warm):
     _, path, output = warm
     lines = output.splitlines()
@@ -50,6 +51,7 @@ def test_reports_what_was_taken(warm):
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_it_is_not_started_from_with_frozen_norms(warm, tmp_path):
     config = ROOT / 'configs/retinanet/retinanet_tiedr50-4s32w_fpn_1x_coco.py'
     command = [sys.executable, ROOT / 'tools/train.py', config, '--backbone-checkpoint', warm[1]]
@@ -60,6 +62,7 @@ def test_it_is_not_started_from_with_frozen_norms(warm, tmp_path):
     assert f'{warm[1]} is a warm start of convert_weights.py' in done.stderr
 
 
+@pytest.mark.slow
 def test_a_detector_loads_it(warm):
     source, path, _ = warm
     init_default_scope('mmdet')
@@ -70,6 +73,7 @@ def test_a_detector_loads_it(warm):
     assert torch.equal(backbone.layer1[0].exit.conv.weight[:, :128], source.layer1[0].conv3.weight)
 
 
+@pytest.mark.slow
 def test_a_classifier_loads_it_whole(warm):
     source, path, _ = warm
     init_default_scope('mmpretrain')
@@ -81,6 +85,7 @@ def test_a_classifier_loads_it_whole(warm):
     assert torch.equal(classifier.head.fc.weight, source.fc.weight)
 
 
+@pytest.mark.slow
 def test_a_config_with_a_wrapped_backbone(tmp_path):
     (tmp_path / 'config.py').write_text(
         "default_scope = 'mmpretrain'\n"

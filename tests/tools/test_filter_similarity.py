@@ -10,6 +10,7 @@ import torch
 TOOL = 'filter_similarity.py'
 
 
+@pytest.mark.slow
 def test_two_networks(run_tool, images, tmp_path):
     from torchvision.models import resnet18
 

@@ -16,6 +16,7 @@ def rows():
     return complexity_rows()
 
 
+@pytest.mark.slow
 def test_the_page_in_the_docs_is_made_by_the_code(rows):
     page = (DOCS / 'complexity.md').read_text(encoding='utf-8')
     assert to_markdown(rows) in page
@@ -23,12 +24,14 @@ def test_the_page_in_the_docs_is_made_by_the_code(rows):
     assert (DOCS / 'complexity.csv').read_text(encoding='utf-8') == to_csv(rows)
 
 
+@pytest.mark.slow
 def test_differences_have_a_remark(rows):
     for row in rows:
         if row.parameters.differs or row.gmacs.differs:
             assert row.row.remark, row.cells()
 
 
+@pytest.mark.slow
 def test_all_but_the_known_rows_are_within_three_percent(rows):
     assert {row.row.label for row in rows if row.parameters.differs or row.gmacs.differs} == {
         'TiedGCB B=4',
@@ -38,6 +41,7 @@ def test_all_but_the_known_rows_are_within_three_percent(rows):
     }
 
 
+@pytest.mark.slow
 def test_tables_and_formats(rows):
     assert TABLES == ('1', '2', '3', '4', '5', '6', 'A.1', 'A.2')
     assert to_markdown(rows).count('## Table') == len(TABLES)
