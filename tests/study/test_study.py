@@ -51,8 +51,9 @@ def test_tiny_study(run_tool, tmp_path):
 def test_a_run_that_fails_is_named(run_tool, tmp_path):
     scenes = tmp_path / 'work' / 'scenes'
     scenes.mkdir(parents=True)
-    for split in ('train', 'val'):
-        (scenes / f'instances_{split}.json').write_text('{')
+    for split, images, textures in (('train', 12, 'even'), ('val', 24, 'odd')):
+        info = {'images': images, 'seed': 7, 'textures': textures}
+        (scenes / f'instances_{split}.json').write_text(json.dumps({'info': info}))  # and no images
     folders = ['--results', tmp_path / 'results', '--work-dir', tmp_path / 'work']
     status, _, err = run_tool('study.py', '--tiny', *folders, '--arms', 'tied', '--runs', 1)
     assert status == 2
