@@ -1,7 +1,7 @@
 # Every verb sets up what it needs: `make env` builds the pinned environment once and is a blink afterwards.
 PYTHON ?= python3
 RUN := .venv/bin/python
-SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadgroup
+SIDE_BY_SIDE := -n logical --maxprocesses 4
 DEMO := work_dirs/demo
 DEMO_CONFIG := configs/occluded_shapes/mask-rcnn_tiedr26-mini_fpn_8e_shapes.py
 FIGURES := work_dirs/figures

@@ -27,10 +27,25 @@ if 'PYTEST_XDIST_WORKER_COUNT' in os.environ:
     os.environ['OMP_NUM_THREADS'] = str(threads)
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Hand the tests of a file to one worker, since they share what is built for it, unless they name their group."""
-    if item.get_closest_marker('xdist_group') is None:
-        item.add_marker(pytest.mark.xdist_group(item.nodeid.split('::')[0]))
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Side by side, begin with the files that have slow tests: what is quick fills the gaps at the end."""
+    if 'PYTEST_XDIST_WORKER' in os.environ:
+        slow = {item.path for item in items if item.get_closest_marker('slow')}
+        items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """Hand the tests of a file to one worker, since they share what is built for it."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            # Each builds a network of its own, so any worker may take one.
+            return nodeid if '::test_trains_a_step_and_infers' in nodeid else super()._split_scope(nodeid)
+
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -28,6 +28,9 @@ LOADERS = [f'{split}_dataloader.{setting}' for split in ('train', 'val', 'test')
 QUICK = [*LOADERS, 'train_dataloader.batch_size=2']
 # Channels of a small network instead of the published one; what is tested is the recipe.
 SMALL = ['model.backbone.base_channels=16', 'model.backbone.depth=26', 'model.neck.in_channels=[64,128,256,512]']
+# And few regions for the second stage to look at.
+SMALL += [f'model.test_cfg.{key}=50' for key in ('rpn.nms_pre', 'rpn.max_per_img', 'rcnn.max_per_img')]
+SMALL += ['model.train_cfg.rpn_proposal.max_per_img=50', 'model.train_cfg.rcnn.sampler.num=16']
 
 
 def run(folder: Path, *command, **environment) -> str:
