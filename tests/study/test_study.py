@@ -182,8 +182,8 @@ def test_config_of_a_run(tmp_path, monkeypatch):
     monkeypatch.setenv('MMTIED_SHAPES', str(tmp_path))
     arm = Arm('half', {'mixer': 'none'}, base_channels=16, images=400, length=0.5, rate=2e-3)
     config = run_config(arm, seed=3, folder=tmp_path, schedule=Schedule(), start=None)
-    assert config.train_cfg.max_iters == 3000
-    assert config.param_scheduler[1].milestones == [1200, 2400]
+    assert config.train_cfg.max_iters == 4500
+    assert config.param_scheduler[1].milestones == [1800, 3600]
     assert config.optim_wrapper.optimizer.lr == 2e-3
     assert config.train_dataloader.dataset.indices == 400
     assert config.randomness.seed == 3
