@@ -33,7 +33,8 @@ TOWERS = (
 # These must work where torch is not installed; what is named here needs it when it is called.
 TORCHLESS = ('coco', 'evaluation')
 TORCH_WHEN_CALLED = {'coco/mmdet_pickle.py'}
-NEEDS_MMDET = {'evaluation/metric.py'}
+# Of the second, only the classes of a config, which is mmdet's.
+NEEDS_MMDET = {'evaluation/metric.py', 'coco/classes.py'}
 
 
 def imports(package: Path) -> dict[Path, set[Path]]:

@@ -20,6 +20,7 @@ import numpy as np
 from ..utils.errors import InputError
 from .columns import (
     LARGEST,
+    LENIENT,
     RawDetection,
     as_text,
     check_ids,
@@ -28,7 +29,7 @@ from .columns import (
     kind_of,
     read_boxes,
     read_column,
-    read_crowds,
+    read_flags,
     read_indices,
     read_segmentations,
     read_values,
@@ -41,7 +42,7 @@ def read_json(source: str | PathLike | Any, name: str, results: bool = False) ->
     """Return the content of a json file, or the content as it was given, and a name for messages.
 
     Args:
-        source: A path, or what the file would hold.
+        source: A path, what the file would hold, or a ``COCO`` object of pycocotools, mmdet or hotcoco.
         name: The name for content that is given.
         results: Whether a list of detections is expected, which is read faster. Defaults to False.
 
@@ -49,7 +50,11 @@ def read_json(source: str | PathLike | Any, name: str, results: bool = False) ->
         InputError: If there is no such file, or it is not json.
     """
     if not isinstance(source, (str, PathLike)):
-        return source, name
+        # What the COCO libraries have read.
+        content = getattr(source, 'dataset', source)
+        if results and content is not source and isinstance(content, dict):
+            content = content.get('annotations')
+        return content, name
     try:
         content = Path(source).read_bytes()
     except OSError as error:
@@ -88,7 +93,7 @@ def check_ground_truth(data: Any, source: str, masks: bool = False) -> GroundTru
     # Annotations need no id, but one that is given twice tells of a file that was put together wrongly.
     given = [entry['id'] for entry in data['annotations'] if isinstance(entry, dict) and 'id' in entry]
     check_ids(given, f'{source}: annotations')
-    images = [{'id': image['id'], 'file_name': as_text(image.get('file_name', ''))} for image in data['images']]
+    images = [named_image(image) for image in data['images']]
     if masks:
         right = f'a whole number of pixels from 1 to {LARGEST:,}; masks need it'
         for key in ('width', 'height'):
@@ -124,6 +129,7 @@ def check_ground_truth(data: Any, source: str, masks: bool = False) -> GroundTru
         key='category_id',
         where=where,
         what='categories',
+        known=categories,
     )
     annotations = [data['annotations'][i] for i in np.flatnonzero(kept)]
     return GroundTruth(
@@ -132,11 +138,23 @@ def check_ground_truth(data: Any, source: str, masks: bool = False) -> GroundTru
         image=image[kept],
         category=category[kept],
         bbox=read_boxes(annotations, where),
-        iscrowd=read_crowds(annotations, where),
+        iscrowd=read_flags(annotations, 'iscrowd', where),
+        ignore=read_flags(annotations, 'ignore', where),
         segmentation=read_segmentations(annotations, where, images=images, indices=image[kept]) if masks else None,
         labels=np.array([index[value] for value in file_order]),
         orphans=int((~kept).sum()),
     )
+
+
+def named_image(image: dict) -> dict:
+    """Return what is kept of an image: its id, the name of its file ('' for none), and its size if it has one."""
+    name = image.get('file_name')
+    kept = {'id': image['id'], 'file_name': '' if name is None else as_text(name)}
+    for key in ('width', 'height'):
+        value = image.get(key)
+        if isinstance(value, (int, float, np.number)) and 1 <= value <= LARGEST and value % 1 == 0:
+            kept[key] = int(value)
+    return kept
 
 
 def check_results(data: Any, source: str, ground_truth: GroundTruth, iou_type: str, strict: bool = True) -> Detections:
@@ -155,6 +173,12 @@ def check_results(data: Any, source: str, ground_truth: GroundTruth, iou_type: s
         InputError: If a needed key is missing or an entry makes no sense.
     """
     if not isinstance(data, list):
+        scored = isinstance(data, dict) and isinstance(data.get('annotations'), list)
+        if scored and any(isinstance(entry, dict) and 'score' in entry for entry in data['annotations']):
+            raise InputError(
+                f"{source}: results are a json list of detections, found an object with scored 'annotations'; "
+                f'{LENIENT} takes these'
+            )
         raise InputError(
             f'{source}: results are a json list of detections, found {kind_of(data)}; are the files swapped?'
         )
@@ -171,11 +195,14 @@ def check_results(data: Any, source: str, ground_truth: GroundTruth, iou_type: s
             key=f'{name}_id',
             where=source,
             what=f'{what} of the ground truth',
+            known=known,
         )
     score = read_column(data, 'score', where=source, shape=(), right='a number')
     outside = np.flatnonzero((score < 0) | (score > 1))
     if strict and outside.size:
-        raise InputError(f'{source}[{outside[0]}]: score={score[outside[0]]:g} must lie in [0, 1]')
+        raise InputError(
+            f'{source}[{outside[0]}]: score={score[outside[0]]:g} must lie in [0, 1]; {LENIENT} takes scores as ranks'
+        )
     return Detections(
         image=indices['image'],
         category=indices['category'],
@@ -192,6 +219,8 @@ def check_results(data: Any, source: str, ground_truth: GroundTruth, iou_type: s
 def iou_type_of(results: Any) -> str:
     """Return 'segm' for results that hold masks and no boxes, else 'bbox'."""
     first = results[0] if isinstance(results, list) and results else None
+    if isinstance(results, dict) and isinstance(results.get('annotations'), list):
+        first = next((entry for entry in results['annotations']), None)
     if isinstance(first, RawDetection):
         return 'segm' if bytes(first.segmentation) and not first.bbox else 'bbox'
     return 'segm' if isinstance(first, dict) and first.get('segmentation') and not first.get('bbox') else 'bbox'

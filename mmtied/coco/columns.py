@@ -14,6 +14,7 @@ from ..utils.errors import InputError
 from .masks import wrong_counts
 
 LARGEST = 30_000  # width or height of an image with masks: the libraries count its pixels in 32 bits
+LENIENT = '--lenient (lenient=True)'
 FARTHEST = 1_000_000  # pixels of a coordinate: beyond, the libraries fail on memory or overflow
 
 
@@ -42,6 +43,11 @@ def kind_of(value: Any) -> str:
     return 'nothing' if value is None else type(value).__name__
 
 
+def is_whole(value: Any) -> bool:
+    """Return whether a value is a whole number, of Python or of numpy, and not a truth value."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
 def read_values(entries: list, key: str, where: str) -> list:
     """Return a key of all entries; if one lacks it, find the entry and say so."""
     if entries and isinstance(entries[0], RawDetection):
@@ -53,15 +59,23 @@ def read_values(entries: list, key: str, where: str) -> list:
             if not isinstance(entry, dict):
                 raise InputError(f'{where}[{i}] must be an object, found {kind_of(entry)}') from None
             if key not in entry:
-                raise InputError(f"{where}[{i}] has no '{key}'") from None
+                raise InputError(f"{where}[{i}] has no '{key}'" + _mended(entry, key)) from None
         raise
+
+
+def _mended(entry: Any, key: str) -> str:
+    """Say what could be done about a key that an entry lacks."""
+    masks = entry.segmentation if isinstance(entry, RawDetection) else entry.get('segmentation')
+    if key == 'bbox' and masks is not None and (not isinstance(masks, msgspec.Raw) or bytes(masks)):
+        return f"; {LENIENT} takes the box of its 'segmentation'"
+    return ''
 
 
 def check_ids(values: list, where: str) -> None:
     """Check that ids are numbers or text, and none is given twice."""
     seen = set()
     for i, value in enumerate(values):
-        if not isinstance(value, (int, float, str)):
+        if not isinstance(value, (int, float, str, np.number)):
             raise InputError(f"{where}[{i}]: 'id' is {shown(value)}, it must be a whole number")
         if value != value or value in seen:
             raise InputError(
@@ -94,13 +108,29 @@ def read_indices(entries: list, key: str, where: str, known: list[dict]) -> np.n
         raise InputError(f"{where}[{i}]: '{key}' is {shown(values[i])}, it must be an id") from None
 
 
-def check_known(indices: np.ndarray, rows: np.ndarray, entries: list, key: str, where: str, what: str) -> None:
+def check_known(
+    indices: np.ndarray, rows: np.ndarray, entries: list, key: str, where: str, what: str, known: list[dict]
+) -> None:
     """Check that every entry refers to something; `rows` are the indices of the entries in the file."""
     unknown = np.flatnonzero(indices < 0)
     if unknown.size:
         i = rows[unknown[0]]
         value = read_values(entries[i : i + 1], key, where)[0]
-        raise InputError(f'{where}[{i}]: {key}={shown(value)} is not among the {what}')
+        same = next((entry['id'] for entry in known if str(entry['id']) == str(value)), None)
+        if same is not None:
+            raise InputError(
+                f'{where}[{i}]: {key} is the {in_words(value)}, but among the {what} it is the {in_words(same)}; '
+                f'{LENIENT} takes them for the same'
+            )
+        raise InputError(
+            f'{where}[{i}]: {key}={shown(value)} is not among the {what}; {LENIENT} leaves such entries out, and finds '
+            'images by their file names and classes by theirs'
+        )
+
+
+def in_words(value: Any) -> str:
+    """Return an id with its type, as 'text "1"' or 'number 1'."""
+    return f'text "{shown(value)}"' if isinstance(value, str) else f'number {shown(value)}'
 
 
 def read_column(entries: list, key: str, where: str, shape: tuple[int, ...], right: str) -> np.ndarray:
@@ -120,7 +150,7 @@ def read_column(entries: list, key: str, where: str, shape: tuple[int, ...], rig
     if column is None:
         i = next(i for i, value in enumerate(values) if array([value]) is None)
         if values[i] is None:
-            raise InputError(f"{where}[{i}] has no '{key}'")
+            raise InputError(f"{where}[{i}] has no '{key}'" + _mended(entries[i], key))
         raise InputError(f"{where}[{i}]: '{key}' is {shown(values[i])}, it must be {right}")
     return column
 
@@ -140,16 +170,16 @@ def read_boxes(entries: list, where: str, strict: bool = True) -> np.ndarray:
     return boxes
 
 
-def read_crowds(entries: list, where: str) -> np.ndarray:
-    """Return which annotations are crowd regions, (n,) bool."""
+def read_flags(entries: list, key: str, where: str) -> np.ndarray:
+    """Return which annotations have 1 (or true) under a key, (n,) bool; what lacks it has 0."""
     known = {'None': False, '0': False, '1': True, 'False': False, 'True': True, '0.0': False, '1.0': True}
-    crowds = np.empty(len(entries), dtype=bool)
+    flags = np.empty(len(entries), dtype=bool)
     for i, entry in enumerate(entries):
-        value = str(entry.get('iscrowd'))
+        value = str(entry.get(key))
         if value not in known:
-            raise InputError(f"{where}[{i}]: 'iscrowd' is {value[:80]}, it must be 0 or 1")
-        crowds[i] = known[value]
-    return crowds
+            raise InputError(f"{where}[{i}]: '{key}' is {shown(value)}, it must be 0 or 1")
+        flags[i] = known[value]
+    return flags
 
 
 def read_segmentations(entries: list, where: str, images: Sequence[dict], indices: np.ndarray) -> list:
@@ -179,11 +209,11 @@ def read_segmentations(entries: list, where: str, images: Sequence[dict], indice
 def _wrong_rle(segmentation: dict, image: dict) -> str:
     size = [image['height'], image['width']]
     found = segmentation.get('size')
-    if not isinstance(found, (list, tuple)) or list(found) != size or set(map(type, found)) != {int}:
+    if not isinstance(found, (list, tuple)) or list(found) != size or not all(map(is_whole, found)):
         return f'has size {found}, but the image has height and width {size}'
     counts = segmentation.get('counts')
     if isinstance(counts, list):
-        if not all(type(count) is int and count >= 0 for count in counts):
+        if not all(is_whole(count) and count >= 0 for count in counts):
             return 'has counts that are not all whole numbers of 0 or more'
     elif not isinstance(counts, (str, bytes)):
         return 'has no counts, a string or a list of numbers'
@@ -195,13 +225,13 @@ def _wrong_polygons(segmentation: Any) -> str:
         return 'must be a run-length encoding or a list of polygons'
     for polygon in segmentation:
         try:
-            points = np.array(polygon)
+            points = np.zeros(0) if polygon == [] else np.array(polygon)
         except (TypeError, ValueError):
             points = np.array('')
         if points.dtype.kind not in 'iuf':
             return f'holds {shown(polygon)}, which is not a polygon'
         if points.ndim != 1 or len(points) < 6 or len(points) % 2 or not np.isfinite(points).all():
-            return 'holds a polygon that is not three or more points x, y'
+            return f'holds a polygon that is not three or more points x, y; {LENIENT} leaves such polygons out'
         if np.abs(points).max() > FARTHEST:
             return f'holds a polygon that does not lie within {FARTHEST:,} pixels'
     return ''

@@ -5,9 +5,24 @@ Images and categories are known by their place in the order of their ids.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+
+
+@dataclass(frozen=True)
+class Note:
+    """What was left out of a file, or taken otherwise than it stands there.
+
+    Attributes:
+        kind: Such as 'unknown_image', for programs.
+        count: Of how many entries.
+        text: The sentence, for people.
+    """
+
+    kind: str
+    count: int
+    text: str
 
 
 class Entries:
@@ -38,15 +53,18 @@ class GroundTruth(Entries):
     """A checked COCO ground truth; rows of the arrays are annotations.
 
     Attributes:
-        images: id, file_name, width and height (the size only where masks are evaluated) of each, in the order of ids.
+        images: id, file_name, width and height of each, in the order of ids; file_name is '' and the size is left out
+            where the file has none. Where masks are evaluated, all have a size.
         categories: id and name of each, in the order of ids.
         image: Index in ``images``, (n,).
         category: Index in ``categories``, (n,).
         bbox: x, y, width, height in pixels, (n, 4).
         iscrowd: (n,) bool.
+        ignore: Annotations that neither count nor make a detection of theirs wrong, (n,) bool.
         segmentation: n run-length encodings or lists of polygons; None where no mask is needed.
         labels: Index in ``categories`` of each category of the file, which mmdet calls its label, (categories,).
         orphans: Number of annotations of images that the file does not list; left out, as the reference API does.
+        notes: What else was left out or reinterpreted.
     """
 
     images: list[dict]
@@ -55,9 +73,32 @@ class GroundTruth(Entries):
     category: np.ndarray
     bbox: np.ndarray
     iscrowd: np.ndarray
+    ignore: np.ndarray
     segmentation: list | None
     labels: np.ndarray
     orphans: int
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def uncounted(self) -> np.ndarray:
+        """Annotations that are no instances to be found, crowd regions and ignored ones, (n,) bool."""
+        return self.iscrowd | self.ignore
+
+    def rows(self, chosen: np.ndarray) -> GroundTruth:
+        """Return the same images with some of the annotations.
+
+        Args:
+            chosen: Their rows, (n,) int.
+        """
+        return replace(
+            self,
+            image=self.image[chosen],
+            category=self.category[chosen],
+            bbox=self.bbox[chosen],
+            iscrowd=self.iscrowd[chosen],
+            ignore=self.ignore[chosen],
+            segmentation=None if self.segmentation is None else [self.segmentation[row] for row in chosen],
+        )
 
 
 @dataclass(frozen=True)
@@ -70,6 +111,7 @@ class Detections(Entries):
         score: (n,).
         bbox: x, y, width, height in pixels, (n, 4); None where masks are evaluated.
         segmentation: n run-length encodings or lists of polygons; None where boxes are evaluated.
+        notes: What was left out or reinterpreted.
     """
 
     image: np.ndarray
@@ -77,6 +119,7 @@ class Detections(Entries):
     score: np.ndarray
     bbox: np.ndarray | None
     segmentation: list | None
+    notes: tuple[Note, ...] = ()
 
     def rows(self, chosen: np.ndarray) -> Detections:
         """Return some of the detections.
@@ -89,5 +132,10 @@ class Detections(Entries):
             segmentation = [segmentation[row] for row in np.flatnonzero(chosen)]
         bbox = None if self.bbox is None else self.bbox[chosen]
         return Detections(
-            self.image[chosen], self.category[chosen], score=self.score[chosen], bbox=bbox, segmentation=segmentation
+            self.image[chosen],
+            self.category[chosen],
+            score=self.score[chosen],
+            bbox=bbox,
+            segmentation=segmentation,
+            notes=self.notes,
         )

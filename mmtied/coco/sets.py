@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
 from ..utils.errors import InputError
+from .classes import read_classes
 from .coco_json import check_ground_truth, check_results, iou_type_of, read_json
-from .data import Detections, GroundTruth
+from .data import Detections, GroundTruth, Note
+from .lenient import mend_ground_truth, mend_results
 from .mmdet_pickle import is_pickle, read_pickle
 
 File = str | PathLike
@@ -21,6 +24,8 @@ def read_sets(
     iou_type: str | None = None,
     masks: bool = False,
     strict: bool = True,
+    lenient: bool = False,
+    classes: Sequence[str] | None = None,
 ) -> tuple[GroundTruth, list[Detections], str]:
     """Read and check a ground truth and results of it.
 
@@ -30,6 +35,9 @@ def read_sets(
         iou_type: 'bbox' or 'segm'. Defaults to None: that of the first results.
         masks: Whether the ground truth must hold masks even if boxes are evaluated. Defaults to False.
         strict: Whether scores outside [0, 1], boxes of negative size and empty results are errors. Defaults to True.
+        lenient: Whether files that are not quite COCO's are mended, see ``lenient.py``. Defaults to False.
+        classes: What the labels of pickles stand for, as :func:`read_classes` takes them. Defaults to None: the
+            categories of the ground truth.
 
     Returns:
         The ground truth, the detections of each source, and the IoU type.
@@ -38,17 +46,34 @@ def read_sets(
         InputError: If one cannot be evaluated, or a file is given twice; the message names the file and the entry.
     """
     refuse_twice([ground_truth, *sources])
-    # Pickles are read after the ground truth: their labels are places in its list of categories.
-    contents = [source if is_pickle(source) else read_json(source, 'results', results=True) for source in sources]
+    names = read_classes(classes) if classes else None
+    # Pickles are read after the ground truth, which has the categories that their labels may stand for.
+    contents = [
+        source if is_pickle(source) else read_json(source, 'results', results=not lenient) for source in sources
+    ]
     if iou_type is None:
         iou_type = iou_type_of(contents[0][0] if isinstance(contents[0], tuple) else None)
-    truth = check_ground_truth(*read_json(ground_truth, 'ground truth'), masks=masks or iou_type == 'segm')
+    data, source = read_json(ground_truth, 'ground truth')
+    notes: list[Note] = []
+    if lenient:
+        data, notes = mend_ground_truth(data, source)
+    truth = replace(
+        check_ground_truth(data, source, masks=masks or iou_type == 'segm'),
+        notes=tuple(notes),
+    )
     found = []
     for content in contents:
         if isinstance(content, tuple):
-            found.append(check_results(*content, ground_truth=truth, iou_type=iou_type, strict=strict))
+            entries, name = content
+            notes = []
         else:
-            found.append(read_pickle(content, truth, iou_type))
+            entries, notes = read_pickle(content, truth, iou_type, classes=names)
+            name = str(content)
+        if lenient:
+            entries, mended = mend_results(entries, name, truth=data, boxes=iou_type == 'bbox')
+            notes += mended
+        checked = check_results(entries, name, ground_truth=truth, iou_type=iou_type, strict=strict and not lenient)
+        found.append(replace(checked, notes=tuple(notes)))
     return truth, found, iou_type
 
 

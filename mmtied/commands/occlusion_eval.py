@@ -32,10 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--results', nargs='+', default=[], help='the same, as a named argument')
     parser.add_argument('--names', nargs='+', help='names of the detectors (default: those of the files)')
-    add_options(parser, OcclusionSettings, ['iou_type'])
+    add_options(parser, OcclusionSettings, ['iou_type', 'lenient', 'classes'])
 
     occlusion = parser.add_argument_group('occlusion')
-    add_options(occlusion, OcclusionSettings, ['definition', 'region', 'same_class', 'per_instance'])
+    names = ['definition', 'region', 'same_class', 'ignored_occlude', 'per_instance']
+    add_options(occlusion, OcclusionSettings, names)
     edges = occlusion.add_mutually_exclusive_group()
     add_options(edges, OcclusionBins, ['edges'])
     edges.add_argument(
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(occlusion, OcclusionBins, ['zero_bin', 'cumulative'])
 
     scores = parser.add_argument_group('scores')
-    names = ['engine', 'per_class', 'bootstrap', 'random_subsets', 'seed', 'score_thr']
+    names = ['engine', 'max_dets', 'per_class', 'bootstrap', 'random_subsets', 'seed', 'score_thr']
     add_options(scores, OcclusionSettings, names)
 
     output = parser.add_argument_group('output')

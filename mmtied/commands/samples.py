@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--names', nargs='+', help='names of the detectors (default: those of the files)')
     parser.add_argument('--images', type=at_least(1), default=6, help='how many (default: 6)')
     # A lower score than the evaluation's: redundant detections often have low ones.
-    add_options(parser, OcclusionSettings, ['score_thr', 'iou_type', 'definition'], score_thr=0.05)
+    add_options(
+        parser, OcclusionSettings, ['score_thr', 'iou_type', 'definition', 'lenient', 'classes'], score_thr=0.05
+    )
 
 
 def main(args: argparse.Namespace) -> None:

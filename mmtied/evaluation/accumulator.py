@@ -32,7 +32,7 @@ class Accumulator:
         counted: np.ndarray,
         ignored: np.ndarray | None = None,
     ) -> None:
-        instances = ~truth.iscrowd if ignored is None else ~truth.iscrowd & ~ignored
+        instances = ~truth.uncounted if ignored is None else ~truth.uncounted & ~ignored
         # As the reference API breaks ties of score: by image, then by index in the file.
         kept = np.flatnonzero(counted.any(0))
         order = kept[np.lexsort((found.image[kept], -found.score[kept], found.category[kept]))]

@@ -15,10 +15,11 @@ import numpy as np
 from tqdm import tqdm
 
 from ..coco.data import Detections, GroundTruth
+from .pieces import cut
 from .scores import SCORES, Scores
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
-MAX_DETECTIONS = 100
+MAX_DETECTIONS = 100  # of a class and image, as in COCO
 CHUNK = 5000  # images whose matches are read together: they come as dictionaries, large ones are slow and need memory
 # The reference API ignores instances beyond its largest area and whatever matches them, in every size: that is how
 # instances are left out of an evaluation without turning the detections of them into false positives.
@@ -31,7 +32,9 @@ class HotcocoEngine:
     Args:
         truth, found: As ``mmtied.coco`` has checked them.
         iou_type: 'bbox' or 'segm'.
-        ignored: Annotations that do not count, (n,) bool: neither they nor what matches them. Defaults to none.
+        ignored: Annotations that do not count, (n,) bool: neither they nor what matches them. Defaults to none but
+            those that never count.
+        max_dets: How many detections of a class and image count. Defaults to 100.
         quiet: Whether to show no progress bar. Defaults to True.
     """
 
@@ -42,16 +45,19 @@ class HotcocoEngine:
         iou_type: str,
         ignored: np.ndarray | None = None,
         quiet: bool = True,
+        max_dets: int = MAX_DETECTIONS,
     ) -> None:
-        self.detections, self.quiet = len(found.score), quiet
-        self.evaluation = hotcoco_evaluation(truth, found, iou_type=iou_type, ignored=ignored)
+        self.rows, self.quiet = len(found.score), quiet
+        self.kept = np.flatnonzero(within_limit(found, max_dets))
+        self.pieces = cut(truth, _kept(found, self.kept), iou_type)
+        self.evaluation = hotcoco_evaluation(self.pieces.truth, self.pieces.found, iou_type=iou_type, ignored=ignored)
         # One range of areas and one limit of detections: no other score is read.
         params = self.evaluation.params
-        params.area_rng, params.area_rng_lbl, params.max_dets = params.area_rng[:1], ['all'], [MAX_DETECTIONS]
+        params.area_rng, params.area_rng_lbl, params.max_dets = params.area_rng[:1], ['all'], [max_dets]
         self.evaluation.evaluate()
 
     def scores(self, parts: Sequence[np.ndarray]) -> list[Scores]:
-        """Return the scores of each part of the images, at 100 detections an image.
+        """Return the scores of each part of the images.
 
         Args:
             parts: Indices of images, each in the order of the ids.
@@ -59,16 +65,17 @@ class HotcocoEngine:
         Returns:
             Scores of each part, between 0 and 1; NaN where a part has no ground truth.
         """
-        slices = self.evaluation.slice_by({str(i): (part + 1).tolist() for i, part in enumerate(parts)})
+        slices = self.evaluation.slice_by({str(i): (self.pieces.of(part) + 1).tolist() for i, part in enumerate(parts)})
+        # hotcoco calls recall at the last limit AR100, whatever it is.
         names = ['AR100' if name == 'AR' else name for name in SCORES]
         return [Scores(*(_score(slices[str(i)][name]) for name in names)) for i in range(len(parts))]
 
     def matches(self) -> tuple[np.ndarray, np.ndarray]:
         """Return which detections matched an instance, and which count at all, both (thresholds, detections) bool.
 
-        What matches a crowd or an ignored instance does not count, nor what is beyond 100 detections of a class.
+        What matches a crowd or an ignored instance does not count, nor what is beyond the limit of detections.
         """
-        matched = np.zeros((len(IOU_THRESHOLDS), self.detections), dtype=bool)
+        matched = np.zeros((len(IOU_THRESHOLDS), self.rows), dtype=bool)
         counted = matched.copy()
         images = self.evaluation.params.img_ids
         chunks = [images[i : i + CHUNK] for i in range(0, len(images), CHUNK)]
@@ -80,7 +87,7 @@ class HotcocoEngine:
             # No score reaches 2: the search for wrong labels, which takes time, is spared.
             diagnosis = self.evaluation.image_diagnostics(iou_thr=IOU_THRESHOLDS[i], score_thr=2.0)
             for array, key in ((counted, 'dt_status'), (matched, 'dt_match')):
-                array[i, np.fromiter(diagnosis[key], np.int64, len(diagnosis[key])) - 1] = True
+                array[i, self.kept[np.fromiter(diagnosis[key], np.int64, len(diagnosis[key])) - 1]] = True
         if len(chunks) > 1:
             self.evaluation.params.img_ids = images
             self.evaluation.evaluate()
@@ -97,20 +104,24 @@ class PycocotoolsEngine:
         iou_type: str,
         ignored: np.ndarray | None = None,
         quiet: bool = True,
+        max_dets: int = MAX_DETECTIONS,
     ) -> None:
         # Imported where it is used: it brings in the network libraries of its downloader.
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
 
-        self.detections = len(found.score)
+        self.rows = len(found.score)
+        self.kept = np.flatnonzero(within_limit(found, max_dets))
+        self.pieces = cut(truth, _kept(found, self.kept), iou_type)
+        truth, found = self.pieces.truth, self.pieces.found
         shape = {'segmentation': found.masks} if iou_type == 'segm' else {'bbox': found.boxes.tolist()}
         # Of a detection's area only the sign counts, and masks have no negative one.
-        areas = [1.0] * self.detections if iou_type == 'segm' else found.boxes[:, 2:].prod(1).tolist()
+        areas = [1.0] * len(found.score) if iou_type == 'segm' else found.boxes[:, 2:].prod(1).tolist()
         sets: tuple[dict[str, list], ...] = (
             {'bbox': truth.bbox.tolist(), 'area': _areas(truth, ignored).tolist()}
             | {'iscrowd': truth.iscrowd.astype(int).tolist()}
             | ({'segmentation': truth.masks} if iou_type == 'segm' else {}),
-            {'score': found.score.tolist(), 'area': areas, 'iscrowd': [0] * self.detections} | shape,
+            {'score': found.score.tolist(), 'area': areas, 'iscrowd': [0] * len(found.score)} | shape,
         )
         apis = []
         for columns, source in zip(sets, (truth, found)):
@@ -127,6 +138,7 @@ class PycocotoolsEngine:
                 api.createIndex()
             self.evaluation = COCOeval(*apis, iou_type)
             params = self.evaluation.params
+            params.maxDets = [max_dets]
             # IoUs of each image and class, then matches in each range of areas.
             steps = len(params.imgIds) * len(params.catIds) * (1 + len(params.areaRng))
             with tqdm(desc='pycocotools', total=steps, disable=quiet, delay=1, leave=False) as bar:
@@ -140,7 +152,8 @@ class PycocotoolsEngine:
     def scores(self, parts: Sequence[np.ndarray]) -> list[Scores]:
         evaluation, params = self.evaluation, self.evaluation.params
         scores = []
-        for part in parts:
+        for images in parts:
+            part = self.pieces.of(images)
             # accumulate() reads the matches in the order of the images that evaluate() was given.
             evaluation.evalImgs = self.evaluated[:, :, part].ravel().tolist()
             params.imgIds = evaluation._paramsEval.imgIds = (part + 1).tolist()
@@ -154,11 +167,11 @@ class PycocotoolsEngine:
         return scores
 
     def matches(self) -> tuple[np.ndarray, np.ndarray]:
-        matched = np.zeros((len(IOU_THRESHOLDS), self.detections), dtype=bool)
+        matched = np.zeros((len(IOU_THRESHOLDS), self.rows), dtype=bool)
         counted = matched.copy()
         for entry in self.evaluated[:, 0].ravel():
             if entry is not None and entry['dtIds']:
-                rows = np.array(entry['dtIds']) - 1
+                rows = self.kept[np.array(entry['dtIds']) - 1]
                 counted[:, rows] = entry['dtIgnore'] == 0
                 matched[:, rows] = (entry['dtMatches'] > 0) & counted[:, rows]
         return matched, counted
@@ -168,6 +181,26 @@ ENGINES: dict[str, type[HotcocoEngine] | type[PycocotoolsEngine]] = {
     'hotcoco': HotcocoEngine,
     'pycocotools': PycocotoolsEngine,
 }
+
+
+def within_limit(found: Detections, max_dets: int) -> np.ndarray:
+    """Return which detections are among the best ``max_dets`` of their class and image, (n,) bool."""
+    order = np.lexsort((-found.score, found.category, found.image))
+    image, category = found.image[order], found.category[order]
+    begins = np.ones(len(order), dtype=bool)
+    begins[1:] = (image[1:] != image[:-1]) | (category[1:] != category[:-1])
+    index = np.arange(len(order))
+    within = np.empty(len(order), dtype=bool)
+    within[order] = index - np.maximum.accumulate(np.where(begins, index, 0)) < max_dets
+    return within
+
+
+def _kept(found: Detections, rows: np.ndarray) -> Detections:
+    if len(rows) == len(found.score):
+        return found
+    chosen = np.zeros(len(found.score), dtype=bool)
+    chosen[rows] = True
+    return found.rows(chosen)
 
 
 def hotcoco_evaluation(
@@ -208,8 +241,10 @@ def _numbered(entries: Sequence[dict]) -> list[dict]:
 
 def _areas(truth: GroundTruth, ignored: np.ndarray | None) -> np.ndarray:
     """The areas of the boxes, whatever the file says: only scores by size would need those of the masks."""
-    areas = truth.bbox[:, 2] * truth.bbox[:, 3]
-    return areas if ignored is None else np.where(ignored, IGNORED_AREA, areas)
+    uncounted = truth.ignore & ~truth.iscrowd
+    if ignored is not None:
+        uncounted[: len(ignored)] |= ignored  # Behind them are only copies of crowd regions.
+    return np.where(uncounted, IGNORED_AREA, truth.bbox[:, 2] * truth.bbox[:, 3])
 
 
 def _score(value: float) -> float:

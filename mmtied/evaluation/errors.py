@@ -3,152 +3,150 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from hotcoco.primitives import mask_iou
-from pycocotools import mask as rle
 
-from ..coco.data import Detections, Entries, GroundTruth
-from ..coco.masks import to_rle
-from .engine import hotcoco_evaluation
+from ..coco.data import Detections, GroundTruth
+from .matching import Matches, match
+from .overlaps import Overlaps, find_overlaps
 from .scores import Errors
 
 MATCH_IOU = 0.5
 PARTIAL_IOU = 0.1
-KINDS = ('Cls', 'Loc', 'Both', 'Dupe', 'Bkg', 'Miss')  # as hotcoco names them; all but the last are false positives
 
 
-def count_errors(
-    truth: GroundTruth,
-    found: Detections,
-    iou_type: str,
-    parts: Sequence[np.ndarray],
-    score_thr: float,
-    ignored: np.ndarray | None = None,
-) -> list[Errors | None]:
+@dataclass(frozen=True)
+class Hits:
+    """The detections from a score up, and how they overlap with the annotations, from an IoU of .1.
+
+    Attributes:
+        truth, found: As ``mmtied.coco`` has checked them, the detections without those of lower scores.
+        overlaps: All pairs, of any classes.
+    """
+
+    truth: GroundTruth
+    found: Detections
+    overlaps: Overlaps
+
+    @classmethod
+    def of(cls, truth: GroundTruth, found: Detections, iou_type: str, score_thr: float = 0.0) -> Hits:
+        """Return the hits of a detector; all detections, whatever their score, where ``score_thr`` is 0."""
+        if score_thr > 0:
+            found = found.rows(found.score >= score_thr)
+        return cls(truth, found, overlaps=find_overlaps(truth, found, iou_type, least=PARTIAL_IOU))
+
+    def matches(self, uncounted: np.ndarray) -> Matches:
+        """Return what the detections find at IoU .5, where some annotations do not count, (annotations,) bool."""
+        return match(self.truth, self.found, self.overlaps, threshold=MATCH_IOU, uncounted=uncounted)
+
+    def best(self, uncounted: np.ndarray) -> tuple[Best, Best]:
+        """Return each detection's best instance of its own class, and of the others."""
+        pairs = self.overlaps.part(~uncounted[self.overlaps.truth])
+        own = self.found.category[pairs.found] == self.truth.category[pairs.truth]
+        count = len(self.found.score)
+        return Best.of(pairs.part(own), count), Best.of(pairs.part(~own), count)
+
+
+@dataclass(frozen=True)
+class Best:
+    """The instance that each detection overlaps most: its row, -1 for none, and the IoU, both (detections,)."""
+
+    truth: np.ndarray
+    iou: np.ndarray
+
+    @classmethod
+    def of(cls, pairs: Overlaps, count: int) -> Best:
+        """Return the best of each of ``count`` detections; the first of equal ones."""
+        truth, iou = np.full(count, -1), np.zeros(count)
+        order = np.lexsort((-pairs.truth, pairs.iou))  # Where an index repeats, the last value stays.
+        truth[pairs.found[order]], iou[pairs.found[order]] = pairs.truth[order], pairs.iou[order]
+        return cls(truth, iou)
+
+
+def count_errors(hits: Hits, parts: Sequence[np.ndarray], ignored: np.ndarray | None = None) -> list[Errors | None]:
     """Return the errors of each part of the images, None for a part without images.
 
+    All detections count, also those beyond the scores' limit. Kinds are those of TIDE: crowd regions and ignored
+    instances are taken out first, with what matches them.
+
     Args:
-        truth, found: As ``mmtied.coco`` has checked them.
-        iou_type: 'bbox' or 'segm'.
+        hits: The detections and what they overlap.
         parts: Indices of images.
-        score_thr: Detections of a lower score do not count.
-        ignored: Annotations that do not count, (n,) bool: neither they nor what matches them. Defaults to none.
+        ignored: Annotations that do not count in this row, (n,) bool, so that false positives belong to no row.
+            Defaults to none but those that never count.
     """
-    found = found.rows(found.score >= score_thr)
-    instances = ~truth.iscrowd if ignored is None else ~truth.iscrowd & ~ignored
-    partial = _hit_in_part(truth, found, iou_type)
-    evaluation = hotcoco_evaluation(truth, found, iou_type=iou_type, ignored=ignored)
-    evaluation.params.iou_thrs = [MATCH_IOU]
-    # Counts add up: images of the same parts are counted together, and once.
-    member = np.zeros((len(truth.images), len(parts)), dtype=bool)
-    for i, part in enumerate(parts):
-        member[part, i] = True
-    groups, group_of = np.unique(member, axis=0, return_inverse=True)
-    counts = np.zeros((len(groups), len(KINDS)), dtype=np.int64)
-    for i in range(len(groups)):
-        evaluation.params.img_ids = (np.flatnonzero(group_of == i) + 1).tolist()
-        evaluation.evaluate()
-        of_group = evaluation.tide_errors(MATCH_IOU, PARTIAL_IOU)['counts']
-        counts[i] = [of_group[kind] for kind in KINDS]
+    truth, found = hits.truth, hits.found
+    uncounted = truth.uncounted if ignored is None else truth.uncounted | ignored
+    matches = hits.matches(uncounted)
+    own, others = hits.best(uncounted)
+    false = matches.truth < 0
+    localisation = false & (own.iou >= PARTIAL_IOU) & (own.iou < MATCH_IOU)
+    classification = false & ~localisation & (others.iou >= MATCH_IOU)
+    duplicate = false & ~localisation & ~classification & (own.iou >= MATCH_IOU)
+    # Found as soon as the class or the box of some detection were right.
+    nearly = np.zeros(len(truth.image), dtype=bool)
+    nearly[own.truth[localisation]] = nearly[others.truth[classification]] = True
+    instances = ~uncounted
+    missed = instances & ~matches.found & ~nearly
+    partial = instances & hit_in_part(hits)
     errors: list[Errors | None] = []
-    for i, of_part in enumerate(groups.T.astype(np.int64) @ counts):
-        kinds = dict(zip(KINDS, of_part.tolist()))
-        missed = kinds.pop('Miss')
-        hits = partial[instances & member[truth.image, i]]
-        if ignored is not None:
-            kinds = dict.fromkeys(kinds, float('nan'))
+    per_image = [
+        np.bincount(entries.image[chosen], minlength=len(truth.images))
+        for entries, chosen in (
+            *((found, kind) for kind in (false, duplicate, localisation)),
+            *((truth, kind) for kind in (missed, partial, instances)),
+        )
+    ]
+    for part in parts:
+        if not len(part):
+            errors.append(None)
+            continue
+        every, duplicates, poor, lost, partials, count = (int(counts[part].sum()) for counts in per_image)
+        known = ignored is None
         errors.append(
             Errors(
-                false_positives=sum(kinds.values()) / len(parts[i]),
-                duplicates=kinds['Dupe'],
-                localisation=kinds['Loc'],
-                missed=missed,
-                partial=float(hits.mean()) if hits.size else float('nan'),
+                false_positives=every / len(part) if known else float('nan'),
+                duplicates=duplicates if known else float('nan'),
+                localisation=poor if known else float('nan'),
+                missed=lost,
+                partial=partials / count if count else float('nan'),
             )
-            if len(parts[i])
-            else None
         )
     return errors
 
 
-def _hit_in_part(truth: GroundTruth, found: Detections, iou_type: str) -> np.ndarray:
-    """Which instances have a detection of their class with an IoU from .1 to .5 and none above, (n,) bool."""
-    instances = np.flatnonzero(~truth.iscrowd)
-    # An instance's candidates are the detections of its image and class: neighbours in this order.
-    groups = [entries.image * len(truth.categories) + entries.category for entries in (truth, found)]
-    order = np.argsort(groups[1], kind='stable')
-    begin, end = (np.searchsorted(groups[1], groups[0][instances], side, sorter=order) for side in ('left', 'right'))
-    best = np.zeros(len(truth.image))
-    hit = end > begin
-    instances, begin, counts = instances[hit], begin[hit], (end - begin)[hit]
-    if iou_type == 'segm':
-        for row, first, count in zip(instances, begin, counts):
-            image = truth.images[truth.image[row]]
-            candidates = [to_rle(found.masks[k], image) for k in order[first : first + count]]
-            best[row] = mask_iou(candidates, [to_rle(truth.masks[row], image)], [False]).max()
-    elif len(instances):
-        starts = np.cumsum(counts) - counts
-        pairs = order[np.repeat(begin - starts, counts) + np.arange(counts.sum())]
-        ious = _paired_iou(np.repeat(truth.bbox[instances], counts, axis=0), found.boxes[pairs])
-        best[instances] = np.maximum.reduceat(ious, starts)
+def hit_in_part(hits: Hits) -> np.ndarray:
+    """Return which annotations have a detection of their class with an IoU from .1 to .5 and none above, (n,) bool."""
+    pairs = hits.overlaps
+    own = hits.found.category[pairs.found] == hits.truth.category[pairs.truth]
+    best = np.zeros(len(hits.truth.image))
+    np.maximum.at(best, pairs.truth[own], pairs.iou[own])
     return (best >= PARTIAL_IOU) & (best < MATCH_IOU)
 
 
-def _paired_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The IoU of each pair of boxes (n, 4), (n,); 0 where they do not meet."""
-    low = np.maximum(first[:, :2], second[:, :2])
-    high = np.minimum(first[:, :2] + first[:, 2:], second[:, :2] + second[:, 2:])
-    common = (high - low).clip(0).prod(1)
-    union = first[:, 2:].prod(1) + second[:, 2:].prod(1) - common
-    return np.divide(common, union, out=np.zeros(len(common)), where=common > 0)
+def image_f1(hits: Hits) -> np.ndarray:
+    """Return each image's F1 at IoU .5, (images,); NaN where there is nothing to find and nothing was found."""
+    truth, found, images = hits.truth, hits.found, len(hits.truth.images)
+    matches = hits.matches(truth.uncounted)
+    right = np.bincount(found.image[(matches.truth >= 0) & ~matches.forgiven], minlength=images)
+    wrong = np.bincount(found.image[matches.truth < 0], minlength=images)
+    wanted = np.bincount(truth.image[~truth.uncounted], minlength=images)
+    # 2 tp / (2 tp + fp + fn), where fn = wanted - tp.
+    below = right + wrong + wanted
+    return np.divide(2 * right, below, out=np.full(images, np.nan), where=below > 0)
 
 
-def image_f1(truth: GroundTruth, found: Detections, iou_type: str, score_thr: float) -> np.ndarray:
-    """Return each image's F1 at IoU .5, of detections from a score up, (images,).
-
-    NaN where there is nothing to find and nothing was found.
-    """
-    evaluation = hotcoco_evaluation(truth, found.rows(found.score >= score_thr), iou_type)
-    evaluation.params.iou_thrs = [MATCH_IOU]
-    evaluation.evaluate()
-    f1 = np.full(len(truth.images), np.nan)
-    for image, summary in evaluation.image_diagnostics(iou_thr=MATCH_IOU, score_thr=2.0)['img_summary'].items():
-        if summary['tp'] or summary['fp'] or summary['fn']:
-            f1[image - 1] = summary['f1']
-    return f1
-
-
-def redundant_partials(truth: GroundTruth, found: Detections, iou_type: str) -> np.ndarray:
+def redundant_partials(hits: Hits) -> np.ndarray:
     """Return which detections are redundant and partial, (n,) bool.
 
     Such a detection's best IoU with an instance of its class is from .1 to .5, and that instance has another detection
-    of its class with an IoU of .5 or more. Crowd regions do not count as instances.
-
-    Args:
-        truth, found: As ``mmtied.coco`` has checked them.
-        iou_type: 'bbox' or 'segm'.
+    of its class with an IoU of .5 or more. What does not count is no instance.
     """
-    redundant = np.zeros(len(found.score), dtype=bool)
-    of_truth, of_found = (entries.image * len(truth.categories) + entries.category for entries in (truth, found))
-    of_truth = np.where(truth.iscrowd, -1, of_truth)
-    for group in np.intersect1d(of_truth, of_found):
-        instances, detections = np.flatnonzero(of_truth == group), np.flatnonzero(of_found == group)
-        image = truth.images[truth.image[instances[0]]]
-        # (detections, instances)
-        ious = rle.iou(
-            _regions(found, detections, iou_type=iou_type, image=image),
-            _regions(truth, instances, iou_type=iou_type, image=image),
-            [0] * len(instances),
-        )
-        best = ious.max(1)
-        whole = ious.max(0) >= MATCH_IOU
-        redundant[detections] = (best >= PARTIAL_IOU) & (best < MATCH_IOU) & whole[ious.argmax(1)]
-    return redundant
-
-
-def _regions(entries: Entries, rows: np.ndarray, iou_type: str, image: dict) -> list[dict] | np.ndarray:
-    """Return the masks or boxes of one image as pycocotools takes them."""
-    if iou_type == 'segm':
-        return [to_rle(entries.masks[row], image) for row in rows]
-    return entries.boxes[rows]
+    own, _ = hits.best(hits.truth.uncounted)
+    whole = np.zeros(len(hits.truth.image) + 1, dtype=bool)  # The last is for the -1 of those without an instance.
+    pairs = hits.overlaps
+    same = hits.found.category[pairs.found] == hits.truth.category[pairs.truth]
+    whole[pairs.truth[same & (pairs.iou >= MATCH_IOU)]] = True
+    whole[-1] = False
+    return (own.iou >= PARTIAL_IOU) & (own.iou < MATCH_IOU) & whole[own.truth]

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.evaluation import CocoMetric
+from mmengine.fileio import dump, load
 from mmengine.logging import MMLogger
 from mmengine.registry import METRICS
 
 from ..coco.coco_json import check_ground_truth
 from .bins import OcclusionBins
+from .engine import MAX_DETECTIONS
 from .occlusion import evaluate_occlusion
 from .scores import BinScores
 from .settings import IOU_TYPES, OcclusionOptions, OcclusionSettings
@@ -41,7 +43,8 @@ class OcclusionMetric(CocoMetric):
     The keys are ``occlusion/bbox_mAP``, ``_mAP_50``, ``_mAP_75`` and ``_AR`` for all images, and the same with
     ``_r0`` or ``_r0.2-0.4`` for a bin (cumulative: ``_above0``, ``_from0.2``); likewise ``segm``. ``classwise`` adds
     ``occlusion/bbox_CLASS_precision``. A bin without ground truth has -1, as in the reference API. Values are not
-    rounded; all are at 100 detections an image. Errors, intervals and each class's bins are in the log's table.
+    rounded; all are at ``max_dets`` detections of a class and image. Errors, intervals and each class's bins are in the
+    log's table.
 
     Args:
         ann_file: Ground truth. Defaults to None: taken from the dataset.
@@ -49,6 +52,10 @@ class OcclusionMetric(CocoMetric):
         classwise: Whether to report each class, which :class:`~mmtied.evaluation.OcclusionSettings` calls
             ``per_class``. Defaults to False.
         edges, zero_bin, cumulative: The bins, see :class:`~mmtied.evaluation.OcclusionBins`, which has their defaults.
+        proposal_nums: The limits of detections that ``CocoMetric`` takes; ``max_dets`` is 100 if that is among them, as
+            for its ``mAP``, else the largest. Defaults to None: as ``max_dets`` says.
+        sort_categories: Whether an ``ann_file``'s categories are sorted by id, as in Objects365. Defaults to False.
+        use_mp_eval: Taken for configs that have it; the scores are the same. Defaults to False.
         format_only, outfile_prefix, backend_args, collect_device, prefix: As in ``CocoMetric``.
         **options: Any other of :class:`~mmtied.evaluation.OcclusionSettings`, such as ``definition='hybrid'`` or
             ``bootstrap=1000``.
@@ -72,6 +79,9 @@ class OcclusionMetric(CocoMetric):
         edges: Sequence[float] = OcclusionBins.edges,
         zero_bin: bool = OcclusionBins.zero_bin,
         cumulative: bool = OcclusionBins.cumulative,
+        proposal_nums: Sequence[int] | None = None,
+        sort_categories: bool = False,
+        use_mp_eval: bool = False,
         format_only: bool = False,
         outfile_prefix: str | None = None,
         backend_args: dict | None = None,
@@ -91,6 +101,9 @@ class OcclusionMetric(CocoMetric):
             'bins': OcclusionBins(tuple(edges), zero_bin, cumulative),
             'per_class': classwise,
         }
+        if proposal_nums is not None and 'max_dets' not in options:
+            limits = [int(limit) for limit in proposal_nums]
+            self.options['max_dets'] = MAX_DETECTIONS if MAX_DETECTIONS in limits else max(limits)
         settings = OcclusionSettings(**self.options)
         super().__init__(
             ann_file=ann_file,
@@ -101,6 +114,8 @@ class OcclusionMetric(CocoMetric):
             backend_args=backend_args,
             collect_device=collect_device,
             prefix=prefix,
+            sort_categories=sort_categories,
+            use_mp_eval=use_mp_eval,
         )
         if ann_file is not None:
             masks = settings.needs_masks or 'segm' in self.metrics
@@ -138,6 +153,24 @@ class OcclusionMetric(CocoMetric):
                     scores |= keys(iou_type, row)
         return scores
 
+    def gt_to_coco_json(self, gt_dicts: Sequence[dict], outfile_prefix: str) -> str:
+        """Write the ground truth as ``CocoMetric`` does, where VOC's difficult objects are ignored, not crowd regions.
+
+        Args:
+            gt_dicts: Ground truth of every image, as ``process`` has collected it.
+            outfile_prefix: Of the file.
+
+        Returns:
+            The file.
+        """
+        path = super().gt_to_coco_json(gt_dicts, outfile_prefix)
+        if str(self.dataset_meta.get('dataset_type', '')).startswith('VOC'):
+            content = load(path)
+            for entry in content.get('annotations', []):
+                entry['ignore'], entry['iscrowd'] = entry['iscrowd'], 0
+            dump(content, path)
+        return path
+
     def _ground_truth(self) -> dict:
         """Return the ground truth of the classes that the dataset evaluates."""
         dataset = self._coco_api.dataset
@@ -145,7 +178,8 @@ class OcclusionMetric(CocoMetric):
         return {
             'images': dataset['images'],
             'categories': [category for category in dataset['categories'] if category['id'] in known],
-            'annotations': [entry for entry in dataset['annotations'] if entry['category_id'] in known],
+            # mmdet leaves the key out where there is no annotation.
+            'annotations': [entry for entry in dataset.get('annotations', []) if entry['category_id'] in known],
         }
 
 

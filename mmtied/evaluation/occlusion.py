@@ -13,7 +13,7 @@ from ..coco.sets import File, detector_names, read_sets
 from .accumulator import Accumulator
 from .bins import OcclusionBins
 from .engine import ENGINES
-from .errors import count_errors
+from .errors import Hits, count_errors
 from .ratio import image_ratios, instance_ratios
 from .resampling import FEWEST, bootstrap, interval, middle, random_subsets
 from .result import OcclusionComparison, OcclusionResult
@@ -117,7 +117,7 @@ class Row:
 
     def counts(self, truth: GroundTruth) -> dict[str, int]:
         """Return how many images, instances and classes the row holds."""
-        inside = np.isin(truth.image, self.images) & ~truth.iscrowd
+        inside = np.isin(truth.image, self.images) & ~truth.uncounted
         images = len(self.images)
         if self.ignored is not None:
             inside &= ~self.ignored
@@ -162,16 +162,22 @@ def _evaluate(
 ) -> tuple[list[OcclusionResult], list[np.ndarray | None]]:
     """Return the result of each detector, and the bootstrap samples of each row, (count, detectors, 4)."""
     truth, detectors, iou_type = read_sets(
-        ground_truth, sources, iou_type=settings.iou_type, masks=settings.needs_masks, strict=strict
+        ground_truth,
+        sources,
+        iou_type=settings.iou_type,
+        masks=settings.needs_masks,
+        strict=strict,
+        lenient=settings.lenient,
+        classes=settings.classes,
     )
     settings = replace(settings, iou_type=iou_type)
-    definition, same_class = settings.definition, settings.same_class
     region = settings.region or 'bbox'  # hybrid uses both, whatever is given
-    ratios = image_ratios(truth, definition, region=region, same_class=same_class, quiet=quiet)
+    how = {'same_class': settings.same_class, 'ignored_occlude': settings.ignored_occlude, 'quiet': quiet}
+    ratios = image_ratios(truth, settings.definition, region=region, **how)
     image_bins = settings.bins.assign(ratios)
     shares = None
     if settings.per_instance:
-        shares = instance_ratios(truth, definition, region=region, same_class=same_class, quiet=quiet)
+        shares = instance_ratios(truth, settings.definition, region=region, **how)
     rows = _rows(settings, image_bins, shares)
     measured = [_measure(truth, found, rows=rows, settings=settings, quiet=quiet) for found in detectors]
     samples = [
@@ -232,14 +238,15 @@ def _measure(
 ) -> list[Measured]:
     """Return what a detector reaches in each row; rows that ignore nothing are matched together."""
     measured: dict[int, Measured] = {}
+    hits = Hits.of(truth, found, settings.matched, score_thr=settings.score_thr)
     together = [i for i, row in enumerate(rows) if row.ignored is None]
     for group in (together, *([i] for i, row in enumerate(rows) if row.ignored is not None)):
         parts, ignored = [rows[i].images for i in group], rows[group[0]].ignored
-        engine = ENGINES[settings.engine](truth, found, settings.matched, ignored=ignored, quiet=quiet)
-        scores = engine.scores(parts)
-        errors = count_errors(
-            truth, found, settings.matched, parts=parts, score_thr=settings.score_thr, ignored=ignored
+        engine = ENGINES[settings.engine](
+            truth, found, settings.matched, ignored=ignored, quiet=quiet, max_dets=settings.max_dets
         )
+        scores = engine.scores(parts)
+        errors = count_errors(hits, parts, ignored=ignored)
         accumulator = None
         if settings.bootstrap or settings.random_subsets or settings.per_class:
             matched, counted = engine.matches()

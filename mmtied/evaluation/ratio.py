@@ -22,6 +22,7 @@ def occlusion_ratio(
     masks: Sequence[dict] | None = None,
     definition: str = 'covered',
     classes: Sequence | None = None,
+    counted: np.ndarray | None = None,
 ) -> float:
     """Return the occlusion ratio of one image, of its boxes or of its masks.
 
@@ -42,6 +43,8 @@ def occlusion_ratio(
         definition: 'covered', 'union', 'pairwise' or 'hybrid'. Defaults to 'covered'.
         classes: n classes; only overlap within a class counts, numerator and denominator are summed over the classes.
             Defaults to None: all overlap counts.
+        counted: Which instances are counted, (n,) bool; the others only cover them. Of `covered` and `hybrid` alone.
+            Defaults to None: all.
 
     Returns:
         The ratio. 0 for a single instance and where no instance has an area; NaN where there is no instance.
@@ -57,18 +60,20 @@ def occlusion_ratio(
     region = make_region(boxes, masks, definition)
     if not len(region):
         return float('nan')
+    if counted is not None and definition not in ('covered', 'hybrid'):
+        raise ValueError(f"definition={definition!r} must be 'covered' or 'hybrid' where not all instances count")
+    counted = np.ones(len(region), dtype=bool) if counted is None else np.asarray(counted, dtype=bool)
+    if not counted.any():
+        return float('nan')
     overlap, total = 0.0, 0.0
     for rows in _groups(len(region), classes):
         part = region[rows]
         if definition == 'union':
             numerator, denominator = part.union()
         elif definition == 'pairwise':
-            intersections = part.intersections()
-            denominator = np.trace(intersections)
-            # Off the diagonal, where nothing meets, is exactly 0.
-            numerator = (intersections - np.diag(np.diag(intersections))).sum() / 2
+            numerator, denominator = part.pairwise()
         else:
-            numerator, denominator = part.covered().sum(), part.areas().sum()
+            numerator, denominator = part.covered()[counted[rows]].sum(), part.areas()[counted[rows]].sum()
         overlap += numerator
         total += denominator
     if total == 0:
@@ -111,11 +116,13 @@ def image_ratios(
     definition: str = 'covered',
     region: str = 'bbox',
     same_class: bool = False,
+    ignored_occlude: bool = False,
     quiet: bool = True,
 ) -> np.ndarray:
     """Return the occlusion ratio of every image, in the order of the images, (images,).
 
-    Crowd regions are left out: they do not count as instances. NaN for an image without instances.
+    Crowd regions and ignored annotations are left out: they do not count as instances. NaN for an image without
+    instances.
 
     Args:
         truth: As :func:`~mmtied.coco.sets.read_sets` returns it, or a result's ``ground_truth``; with segmentations
@@ -123,14 +130,17 @@ def image_ratios(
         definition: See :func:`occlusion_ratio`.
         region: 'bbox' (default) or 'segm'; `hybrid` uses both.
         same_class: Whether only overlap within a class counts. Defaults to False.
+        ignored_occlude: Whether ignored annotations cover instances; crowd regions never do. Defaults to False.
         quiet: Whether to show no progress bar. Defaults to True.
 
     Raises:
         ValueError: As :func:`occlusion_ratio`.
     """
     ratios = np.full(len(truth.images), np.nan)
-    for index, _, *arguments in _instances(truth, definition, region=region, same_class=same_class, quiet=quiet):
-        ratios[index] = occlusion_ratio(*arguments)
+    covering = ~truth.iscrowd if ignored_occlude else ~truth.uncounted
+    for index, rows, *arguments in _instances(truth, covering, definition, region, same_class=same_class, quiet=quiet):
+        counted = ~truth.ignore[rows]
+        ratios[index] = occlusion_ratio(*arguments, None if counted.all() else counted)
     return ratios
 
 
@@ -139,26 +149,31 @@ def instance_ratios(
     definition: str = 'covered',
     region: str = 'bbox',
     same_class: bool = False,
+    ignored_occlude: bool = False,
     quiet: bool = True,
 ) -> np.ndarray:
-    """Return the occlusion of every annotation, (n,) in [0, 1]; NaN for crowd regions.
+    """Return the occlusion of every annotation, (n,) in [0, 1]; NaN for crowd regions and ignored ones.
 
     Args:
-        truth, region, same_class, quiet: As in :func:`image_ratios`.
+        truth, region, same_class, ignored_occlude, quiet: As in :func:`image_ratios`.
         definition: 'covered' (default) or 'hybrid'.
 
     Raises:
         ValueError: As :func:`instance_occlusion`.
     """
     shares = np.full(len(truth.image), np.nan)
-    for _, rows, *arguments in _instances(truth, definition, region=region, same_class=same_class, quiet=quiet):
+    covering = ~truth.iscrowd if ignored_occlude else ~truth.uncounted
+    for _, rows, *arguments in _instances(truth, covering, definition, region, same_class=same_class, quiet=quiet):
         shares[rows] = instance_occlusion(*arguments)
+    shares[truth.uncounted] = np.nan
     return shares
 
 
-def _instances(truth: GroundTruth, definition: str, region: str, same_class: bool, quiet: bool) -> Iterator[tuple]:
-    """Yield an image's index, its rows of instances, and what :func:`occlusion_ratio` takes of them."""
-    rows = np.flatnonzero(~truth.iscrowd)
+def _instances(
+    truth: GroundTruth, covering: np.ndarray, definition: str, region: str, same_class: bool, quiet: bool
+) -> Iterator[tuple]:
+    """Yield an image's index, its rows of what covers, and what :func:`occlusion_ratio` takes of them."""
+    rows = np.flatnonzero(covering)
     rows = rows[np.argsort(truth.image[rows], kind='stable')]
     if not len(rows):
         return

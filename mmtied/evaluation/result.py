@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..coco.data import Detections, GroundTruth
+from .engine import within_limit
 from .resampling import FEWEST
 from .scores import BinScores, Difference
 from .settings import OcclusionSettings
@@ -96,7 +97,15 @@ class OcclusionResult(_Shown):
             'settings': self.settings.to_dict(),
             'name': self.name,
             'remarks': self.remarks(),
+            'notes': [asdict(note) for note in (*self.ground_truth.notes, *self.detections.notes)],
         }
+
+    @property
+    def beyond_limit(self) -> tuple[int, int, int]:
+        """How many detections the limit of a class and image cuts off, of how many classes, in how many images."""
+        found = self.detections
+        beyond = ~within_limit(found, self.settings.max_dets)
+        return int(beyond.sum()), len(np.unique(found.category[beyond])), len(np.unique(found.image[beyond]))
 
     @property
     def models(self) -> list[OcclusionResult]:
@@ -145,16 +154,50 @@ class OcclusionResult(_Shown):
         what = 'instance' if settings.per_instance else 'image'
         remarks = []
         if truth.orphans:
-            remarks.append(f'{truth.orphans} annotations belong to no listed image and are left out.')
-        if truth.iscrowd.any():
-            remarks.append(f'{truth.iscrowd.sum()} crowd regions do not count as instances and do not occlude.')
+            remarks.append(
+                counted(
+                    truth.orphans,
+                    'annotation belongs to no listed image and is left out.',
+                    'annotations belong to no listed image and are left out.',
+                )
+            )
+        remarks += [note.text for note in (*truth.notes, *self.detections.notes)]
+        crowds, ignored = int(truth.iscrowd.sum()), int((truth.ignore & ~truth.iscrowd).sum())
+        if len(truth.image) and truth.uncounted.all():
+            remarks.append(
+                f'All annotations ({len(truth.image):,}) are crowd regions or ignored, so there is no instance to find '
+                'and no score: is iscrowd set for masks that are no crowds?'
+            )
+        elif crowds:
+            remarks.append(
+                counted(
+                    crowds,
+                    'crowd region does not count as an instance and does not occlude.',
+                    'crowd regions do not count as instances and do not occlude.',
+                )
+            )
+        if ignored:
+            occlude = 'though they cover others' if settings.ignored_occlude else 'and not looked at for occlusion'
+            remarks.append(
+                f'{counted(ignored, "annotation is", "annotations are")} ignored: neither to be found nor wrong to '
+                f'find, {occlude}.'
+            )
+        cut, classes, images = self.beyond_limit
+        if cut:
+            remarks.append(
+                f'Scores count the best {settings.max_dets} detections of a class in an image: '
+                f'{counted(cut, "detection is", "detections are")} beyond, in '
+                f'{counted(images, "image", "images")} and {counted(classes, "class", "classes")}; --max-dets N '
+                '(max_dets=N) counts more.'
+            )
         last = settings.bins.edges[-1]
         if settings.definition in BOUNDED and last > 1:
             remarks.append(f'No {what} can reach an edge above 1: `{settings.definition}` is at most 1.')
         beyond = ratios[ratios > last]
         if beyond.size:
             remarks.append(
-                f'{beyond.size} {what}s lie above {last:g}, up to {beyond.max():.2f}; the last bin includes them.'
+                f'{counted(beyond.size, f"{what} lies", f"{what}s lie")} above {last:g}, up to {beyond.max():.2f}; the '
+                'last bin includes them.'
             )
         held = {row.label: row.instances if settings.per_instance else row.images for row in self.bins}
         empty = [label for label, count in held.items() if not count]
@@ -225,13 +268,18 @@ class OcclusionComparison(_Shown):
         return self.first.manifest()
 
     def remarks(self) -> list[str]:
-        """As of each of the two."""
-        return self.first.remarks()
+        """As of each of the two; what both say is said once."""
+        return list(dict.fromkeys([*self.first.remarks(), *self.second.remarks()]))
 
     def tables(self) -> list[Table]:
         """Return the tables of both, and the differences before them."""
         differences = difference_table(self.first.name, self.second.name, [self.all, *self.bins])
         return [differences, *self.first.tables(), *self.second.tables()]
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """Return a count with the words for one or for many."""
+    return f'{count:,} {one if count == 1 else many}'
 
 
 def _filled(records: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ class Scores(_ByName):
     Attributes:
         AP: Averaged over the IoU thresholds .50:.95.
         AP50, AP75: At one threshold.
-        AR: Recall, averaged over the thresholds, at 100 detections of a class and image.
+        AR: Recall, averaged over the thresholds.
     """
 
     AP: float
@@ -114,8 +114,9 @@ class BinScores(_Scored):
     Attributes:
         label: The bin, such as '[.2, .4)'.
         lower, upper: Its edges; None for the rows that are not bins.
-        images, instances, classes: How many it holds; crowd regions do not count as instances.
-        scores: At 100 detections an image, over all sizes; ``AP``, ``AP50``, ``AP75`` and ``AR`` are attributes too.
+        images, instances, classes: How many it holds; crowd regions and ignored annotations do not count as instances.
+        scores: At ``max_dets`` detections of a class and image, over all sizes; ``AP``, ``AP50``, ``AP75`` and ``AR``
+            are attributes too.
         errors: What went wrong; None for a row without images.
         interval: AP and the others -> 95% interval of the image bootstrap; empty without one, or below 10 images.
         random: AP and the others -> lower end, mean and upper end (95%) of random image subsets as large as the bin;

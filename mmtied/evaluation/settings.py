@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 
 from ..utils.options import explained, option
 from .bins import OcclusionBins
-from .engine import ENGINES
+from .engine import ENGINES, MAX_DETECTIONS
 from .regions import DEFINITIONS
 
 IOU_TYPES = ('bbox', 'segm')
@@ -42,6 +42,9 @@ class OcclusionSettings:
         None, 'whether areas are those of boxes or of masks', choices=IOU_TYPES, otherwise='bbox; hybrid uses both'
     )
     same_class: bool = option(False, 'count overlap within a class only')
+    ignored_occlude: bool = option(
+        False, 'whether annotations with "ignore": 1, which are never counted, cover other instances'
+    )
     per_instance: bool = option(
         False, 'bin instances by their own occlusion; a bin ignores the others, as COCO ignores other sizes'
     )
@@ -49,6 +52,12 @@ class OcclusionSettings:
         'hotcoco',
         'what matches and accumulates; pycocotools is the reference API: same numbers, slower',
         choices=tuple(ENGINES),
+    )
+    max_dets: int = option(
+        MAX_DETECTIONS,
+        'how many detections of a class and image the scores count, the best first; errors count all',
+        least=1,
+        metavar='N',
     )
     per_class: bool = option(False, 'also report AP and AP75 of each class')
     bootstrap: int = option(
@@ -64,6 +73,18 @@ class OcclusionSettings:
     seed: int = option(0, 'of the bootstrap samples and the random subsets', least=0)
     score_thr: float = option(0.3, 'detections from this score up count as errors and are drawn')
 
+    lenient: bool = option(
+        False,
+        'take what is not quite COCO: other types of ids, images and classes by name, unknown ones left out, stray '
+        'polygons, masks without boxes, any scores; each is said and counted',
+    )
+    classes: tuple[str, ...] | None = option(
+        None,
+        "what the labels of mmdet's pickles stand for: the config, a file of names, or the names",
+        otherwise='the categories of the ground truth, in the order of their ids',
+        several=True,
+    )
+
     def __post_init__(self) -> None:
         if self.definition == 'hybrid' and self.region is not None:
             raise ValueError(f'region={self.region!r} must be left out for hybrid, which uses boxes and masks')
@@ -75,6 +96,13 @@ class OcclusionSettings:
                 raise ValueError(f'{one.name}={value} must be {one.metadata["least"]} or more')
         if not 0 <= self.score_thr <= 1:
             raise ValueError(f'score_thr={self.score_thr} must lie in [0, 1]')
+        if self.ignored_occlude and self.definition not in ('covered', 'hybrid'):
+            raise ValueError(f"definition={self.definition!r} must be 'covered' or 'hybrid' where ignored ones occlude")
+        if not isinstance(self.bins, OcclusionBins):
+            raise ValueError(f'bins={self.bins!r} must be an OcclusionBins, such as OcclusionBins((0, 0.5, 1))')
+        if self.classes is not None:
+            names = [self.classes] if isinstance(self.classes, str) else self.classes
+            object.__setattr__(self, 'classes', tuple(str(name) for name in names))
         if self.per_instance and self.definition not in ('covered', 'hybrid'):
             raise ValueError(f"definition={self.definition!r} must be 'covered' or 'hybrid' for single instances")
         if self.per_instance and self.random_subsets:
@@ -117,10 +145,14 @@ class OcclusionOptions(TypedDict, total=False):
     definition: str
     region: str | None
     same_class: bool
+    ignored_occlude: bool
     per_instance: bool
     engine: str
+    max_dets: int
     per_class: bool
     bootstrap: int
     random_subsets: int
     seed: int
     score_thr: float
+    lenient: bool
+    classes: tuple[str, ...] | None

@@ -9,7 +9,7 @@ import numpy as np
 from ..evaluation import evaluate_occlusion
 from ..evaluation.accumulator import Accumulator
 from ..evaluation.engine import HotcocoEngine
-from ..evaluation.errors import redundant_partials
+from ..evaluation.errors import Hits, redundant_partials
 from ..evaluation.resampling import bootstrap
 from ..evaluation.scores import SCORES
 
@@ -48,7 +48,7 @@ def score_run(ground_truth: Path, results: Path) -> dict:
             }
         )
     shown = found.rows(found.score >= SCORE_THR)
-    partial = shown.image[redundant_partials(truth, shown, 'bbox')]
+    partial = shown.image[redundant_partials(Hits.of(truth, shown, 'bbox'))]
     return {
         'rows': rows,
         'shown_detections': len(shown.score),

@@ -20,7 +20,8 @@ def option(default: Any, help: str, **details: Any) -> Any:
         default: A value, or None where none is given and something else decides.
         help: What it is, without the default.
         details: ``choices`` and ``metavar`` as argparse has them; ``least``, the least value; ``otherwise``, what
-            stands in the help as the default; ``negated``, the help of the argument that turns it off.
+            stands in the help as the default; ``negated``, the help of the argument that turns it off; ``several``,
+            that it takes several values though its default is None.
     """
     return field(default=default, metadata={'help': help, **details})
 
@@ -71,7 +72,7 @@ def _add_option(parser: argparse._ActionsContainer, one: Field, default: Any) ->
         f'--{flag}',
         default=default,
         type=str if default is None else type(default[0] if isinstance(default, tuple) else default),
-        nargs='+' if isinstance(default, tuple) else None,
+        nargs='+' if isinstance(default, tuple) or 'several' in details else None,
         choices=details.get('choices'),
         metavar=details.get('metavar'),
         help=f'{help} (default: {details.get("otherwise", _shown(default))})',

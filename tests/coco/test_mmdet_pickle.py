@@ -10,8 +10,7 @@ import torch
 from mmdet.evaluation import CocoMetric, DumpDetResults
 from mmengine.structures import InstanceData
 
-from mmtied.coco.coco_json import check_ground_truth
-from mmtied.coco.mmdet_pickle import read_pickle
+from mmtied.coco.sets import read_sets
 from mmtied.evaluation import InputError, evaluate_occlusion
 
 # The categories are not in the order of their ids: a label is a index in the file.
@@ -62,14 +61,17 @@ def written(tmp_path):
 def test_equals_the_json(written, iou_type):
     truth = written / 'gt.json'
     wanted = evaluate_occlusion(truth, written / f'results.{iou_type}.json', iou_type)
-    found = evaluate_occlusion(truth, written / 'results.pkl', iou_type)
+    found = evaluate_occlusion(truth, written / 'results.pkl', iou_type, classes=CLASSES)
     # Exactly: mmdet's writer of json and the reader of the pickle subtract the same corners.
     assert [row.to_dict() for row in found.rows()] == [row.to_dict() for row in wanted.rows()]
     assert found.all.AP > 0.3
 
 
-def truth() -> object:
-    return check_ground_truth(TRUTH, 'gt')
+CLASSES = ('b', 'a')  # in the order of the config
+
+
+def read(path):
+    return read_sets(TRUTH, [path], 'bbox', classes=CLASSES)
 
 
 class Evil:
@@ -84,7 +86,7 @@ def test_nothing_is_run(tmp_path):
     path = tmp_path / 'evil.pkl'
     path.write_bytes(pickle.dumps([Evil(tmp_path / 'run')]))
     with pytest.raises(InputError, match=r'evil\.pkl: not a pickle of mmdet.*mkdir is not allowed'):
-        read_pickle(path, truth(), 'bbox')
+        read(path)
     assert not (tmp_path / 'run').exists()
 
 
@@ -96,7 +98,7 @@ def test_nothing_is_run(tmp_path):
         (pickle.dumps([{'img_id': 1}]), r'\[0\] must hold img_id and pred_instances'),
         (
             pickle.dumps([{'img_id': 1, 'pred_instances': {'labels': [5], 'scores': [0.5], 'bboxes': [[0, 0, 1, 1]]}}]),
-            r'\[0\]: label 5 has no category, the ground truth has 2',
+            r'\[0\]: label 5 has no category, the given classes are 2',
         ),
         (
             pickle.dumps(
@@ -117,10 +119,36 @@ def test_bad_pickles(tmp_path, content, sentence):
     path = tmp_path / 'results.pkl'
     path.write_bytes(content)
     with pytest.raises(InputError, match=sentence) as error:
-        read_pickle(path, truth(), 'bbox')
+        read(path)
     assert str(path) in str(error.value)
 
 
 def test_missing_pickle(tmp_path):
     with pytest.raises(InputError, match='cannot be read: No such file'):
-        read_pickle(tmp_path / 'none.pkl', truth(), 'bbox')
+        read(tmp_path / 'none.pkl')
+
+
+def one_label(label: int) -> bytes:
+    found = {'labels': [label], 'scores': [0.5], 'bboxes': [[0, 0, 9, 9]]}
+    return pickle.dumps([{'img_id': 1, 'pred_instances': found}])
+
+
+def test_labels_that_cannot_be_meant_are_refused(tmp_path):
+    path = tmp_path / 'results.pkl'
+    path.write_bytes(one_label(0))
+    with pytest.raises(InputError, match=r'not in the order of their ids.*give the classes of the config with --cl'):
+        read_sets(TRUTH, [path], 'bbox')
+    ordered = TRUTH | {'categories': TRUTH['categories'][::-1]}
+    path.write_bytes(one_label(2))
+    with pytest.raises(InputError, match=r'label 2 has no category, the ground truth has 2; give the classes'):
+        read_sets(ordered, [path], 'bbox')
+
+
+@pytest.mark.parametrize('classes, category', [(('a', 'b'), 4), (('b',), 7), (None, 4)])
+def test_labels_are_those_of_the_given_classes(tmp_path, classes, category):
+    path = tmp_path / 'results.pkl'
+    path.write_bytes(one_label(0))
+    ordered = TRUTH | {'categories': TRUTH['categories'][::-1]}
+    truth, (found,), _ = read_sets(ordered, [path], 'bbox', classes=classes)
+    assert [truth.categories[index]['id'] for index in found.category] == [category]
+    assert [note.kind for note in found.notes] == ([] if classes else ['labels'])

@@ -6,7 +6,7 @@ from made_up import made_up, polygon
 from pycocotools import mask as rle
 
 from mmtied.coco.coco_json import check_ground_truth, check_results
-from mmtied.evaluation.errors import count_errors, image_f1
+from mmtied.evaluation.errors import Hits, count_errors, image_f1
 from mmtied.evaluation.scores import Errors
 
 
@@ -87,7 +87,7 @@ def test_boxes_equal_the_slow_count(seed):
     parts = [np.arange(40), np.arange(0, 40, 3), np.array([], dtype=int)]
     ids = [image['id'] for image in truth['images']]
     for score_thr in (0.0, 0.4):
-        errors = count_errors(checked, detections, 'bbox', parts, score_thr)
+        errors = count_errors(Hits.of(checked, detections, 'bbox', score_thr), parts)
         for part, of_part in zip(parts[:2], errors):
             wanted = slow_errors(truth, found, [ids[i] for i in part], score_thr)
             assert of_part.false_positives == pytest.approx(wanted.false_positives)
@@ -105,9 +105,14 @@ def test_masks_of_boxes_fail_as_the_boxes_do():
     for detection in found:
         detection['bbox'] = [max(round(value), 1) for value in detection['bbox']]
     checked = check_ground_truth(truth, 'truth', masks=True)
-    wanted = count_errors(checked, check_results(found, 'found', checked, 'bbox'), 'bbox', [np.arange(40)], 0.3)
+    wanted = count_errors(
+        Hits.of(checked, check_results(found, 'found', checked, 'bbox'), 'bbox', 0.3), [np.arange(40)]
+    )
     masks = [d | {'segmentation': rle.merge(rle.frPyObjects(polygon(*d['bbox']), 100, 100))} for d in found]
-    assert count_errors(checked, check_results(masks, 'found', checked, 'segm'), 'segm', [np.arange(40)], 0.3) == wanted
+    assert (
+        count_errors(Hits.of(checked, check_results(masks, 'found', checked, 'segm'), 'segm', 0.3), [np.arange(40)])
+        == wanted
+    )
 
 
 def test_ignored_instances_and_crowds_are_no_errors():
@@ -115,10 +120,10 @@ def test_ignored_instances_and_crowds_are_no_errors():
     checked = check_ground_truth(truth, 'truth')
     detections = check_results(found, 'found', checked, 'bbox')
     every = np.ones(len(checked.image), dtype=bool)
-    (errors,) = count_errors(checked, detections, 'bbox', [np.arange(40)], 0.0, ignored=every)
+    (errors,) = count_errors(Hits.of(checked, detections, 'bbox'), [np.arange(40)], ignored=every)
     assert errors.missed == 0
     assert np.isnan(errors.partial)
-    (counted,) = count_errors(checked, detections, 'bbox', [np.arange(40)], 0.0)
+    (counted,) = count_errors(Hits.of(checked, detections, 'bbox'), [np.arange(40)])
     # A false detection is of no instance.
     assert np.isnan([errors.false_positives, errors.duplicates, errors.localisation]).all()
     assert counted.missed > 0
@@ -127,7 +132,7 @@ def test_ignored_instances_and_crowds_are_no_errors():
 def test_f1_of_images():
     truth, found = without_crowds(1)
     checked = check_ground_truth(truth, 'truth')
-    f1 = image_f1(checked, check_results(found, 'found', checked, 'bbox'), 'bbox', 0.4)
+    f1 = image_f1(Hits.of(checked, check_results(found, 'found', checked, 'bbox'), 'bbox', 0.4))
     for i, image in enumerate(truth['images']):
         errors = slow_errors(truth, found, [image['id']], 0.4)
         instances = sum(a['image_id'] == image['id'] for a in truth['annotations'])

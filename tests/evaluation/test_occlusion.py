@@ -113,7 +113,7 @@ def test_annotations_of_unlisted_images_are_left_out_and_counted():
     truth['annotations'].append(truth['annotations'][0] | {'image_id': 5, 'id': 10**6})
     result = evaluate_occlusion(truth, found)
     assert numbers(result) == numbers(wanted)
-    assert '1 annotations belong to no listed image' in str(result)
+    assert '1 annotation belongs to no listed image and is left out' in str(result)
 
 
 def test_empty_results_and_images_without_instances():
@@ -136,7 +136,7 @@ def test_content():
     truth, found = made_up()
     result = evaluate_occlusion(truth, found, bins=OcclusionBins((0, 0.5, 1), zero_bin=False))
     content = json.loads(json.dumps(result.to_dict(), allow_nan=False))
-    assert list(content) == ['all', 'bins', 'unassigned', 'settings', 'name', 'remarks']
+    assert list(content) == ['all', 'bins', 'unassigned', 'settings', 'name', 'remarks', 'notes']
     assert content['settings']['edges'] == [0, 0.5, 1]
     assert content['settings']['definition'] == 'covered'
     assert [(row['lower'], row['upper']) for row in content['bins']] == [(0, 0.5), (0.5, 1)]

@@ -13,7 +13,7 @@ from contourpy import contour_generator
 from ...coco.data import Detections, Entries, GroundTruth
 from ...coco.masks import decode
 from ...utils.pictures import data_uri, open_picture
-from ..errors import image_f1
+from ..errors import Hits, image_f1
 from ..result import OcclusionResult
 
 LONGEST = 640  # pixels of an embedded picture's longer side
@@ -58,7 +58,7 @@ def make_cards(results: Sequence[OcclusionResult], image_dir: str | Path) -> tup
     truth, settings = results[0].ground_truth, results[0].settings
     f1 = np.array(
         [
-            image_f1(truth, result.detections, iou_type=settings.matched, score_thr=settings.score_thr)
+            image_f1(Hits.of(truth, result.detections, settings.matched, score_thr=settings.score_thr))
             for result in results
         ]
     )

@@ -16,7 +16,7 @@ from ...utils.errors import InputError
 from ...utils.figures import plain, save_figure
 from ...utils.pictures import open_picture
 from ...utils.text_table import align
-from ..errors import redundant_partials
+from ..errors import Hits, redundant_partials
 from ..result import OcclusionComparison, OcclusionResult
 from .gallery import COLOURS, draw
 
@@ -80,7 +80,7 @@ def choose_samples(result: OcclusionResult | OcclusionComparison, count: int = 6
     found, redundant = [], []
     for detector in result.models:
         found.append(detector.detections.rows(detector.detections.score >= detector.settings.score_thr))
-        redundant.append(redundant_partials(detector.ground_truth, found[-1], detector.settings.matched))
+        redundant.append(redundant_partials(Hits.of(detector.ground_truth, found[-1], detector.settings.matched)))
     return Samples(result, indices, found=found, redundant=redundant)
 
 
