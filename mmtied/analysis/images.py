@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms.v2 import functional as F
@@ -41,15 +41,6 @@ def image_files(folder: str | Path, count: int | None = None, seed: int = 0) -> 
     return files
 
 
-def upright(file: Path) -> Image.Image:
-    """Return a picture in RGB, turned as its camera says, which is how OpenMMLab reads it.
-
-    Raises:
-        InputError: If it cannot be read.
-    """
-    return ImageOps.exif_transpose(read_picture(file))
-
-
 def crop(picture: Image.Image, size: int) -> Image.Image:
     """Return the middle of a picture, size x size pixels, as classifiers are tested on."""
     shorter = round(size / CROP)
@@ -64,5 +55,5 @@ def read_pixels(files: Sequence[Path], size: int, quiet: bool = True) -> Tensor:
     """
     pixels = torch.empty(len(files), 3, size, size, dtype=torch.uint8)
     for row, file in zip(pixels, tqdm(files, 'images', disable=quiet, delay=1)):
-        row.copy_(F.pil_to_tensor(crop(upright(file), size)))
+        row.copy_(F.pil_to_tensor(crop(read_picture(file), size)))
     return pixels

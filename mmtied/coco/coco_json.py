@@ -152,7 +152,7 @@ def named_image(image: dict) -> dict:
     kept = {'id': image['id'], 'file_name': '' if name is None else as_text(name)}
     for key in ('width', 'height'):
         value = image.get(key)
-        if isinstance(value, (int, float, np.number)) and 1 <= value <= LARGEST and value % 1 == 0:
+        if isinstance(value, (int, float, np.number)) and 1 <= value <= LARGEST and int(value) == value:
             kept[key] = int(value)
     return kept
 

@@ -12,11 +12,12 @@ from tqdm import tqdm
 
 from ..analysis.grad_cam.page import draw_panels, to_page
 from ..analysis.grad_cam.panel import TARGETS, class_index, explain
-from ..analysis.images import image_files, upright
+from ..analysis.images import image_files
 from ..analysis.network.arguments import add_networks, load_networks
 from ..utils.figures import save_figure
 from ..utils.files import write_text
 from ..utils.logs import log_warnings_only
+from ..utils.pictures import read_picture
 from .command import at_least, new_folder
 
 
@@ -41,7 +42,7 @@ def main(args: argparse.Namespace) -> None:
     log_warnings_only('grad_cam')
     torch.manual_seed(args.seed)
     files = image_files(args.image_dir, args.images, args.seed)
-    pictures = [upright(file) for file in files]
+    pictures = [read_picture(file) for file in files]
     networks = load_networks(args)
     categories = [class_index(network, args.category) for network in networks]
     rows = [

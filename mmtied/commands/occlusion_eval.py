@@ -104,6 +104,7 @@ def main(args: argparse.Namespace) -> None:
     if args.out_dir:
         # The libraries of plots take a second to import.
         from ..evaluation.report.folder import save_all
+        from ..evaluation.report.gallery import without_file
 
         try:
             files = save_all(result, args.out_dir, args.image_dir)
@@ -112,3 +113,5 @@ def main(args: argparse.Namespace) -> None:
                 print('wrote', *save_all(result, args.out_dir))
             raise
         print('wrote', *files)
+        if args.image_dir and without_file(result.models[0]):
+            print(without_file(result.models[0]))

@@ -138,9 +138,9 @@ def image_ratios(
     """
     ratios = np.full(len(truth.images), np.nan)
     covering = ~truth.iscrowd if ignored_occlude else ~truth.uncounted
-    for index, rows, *arguments in _instances(truth, covering, definition, region, same_class=same_class, quiet=quiet):
+    for index, rows, boxes, masks, classes in _instances(truth, covering, definition, region, same_class, quiet):
         counted = ~truth.ignore[rows]
-        ratios[index] = occlusion_ratio(*arguments, None if counted.all() else counted)
+        ratios[index] = occlusion_ratio(boxes, masks, definition, classes, None if counted.all() else counted)
     return ratios
 
 
@@ -163,8 +163,8 @@ def instance_ratios(
     """
     shares = np.full(len(truth.image), np.nan)
     covering = ~truth.iscrowd if ignored_occlude else ~truth.uncounted
-    for _, rows, *arguments in _instances(truth, covering, definition, region, same_class=same_class, quiet=quiet):
-        shares[rows] = instance_occlusion(*arguments)
+    for _, rows, boxes, masks, classes in _instances(truth, covering, definition, region, same_class, quiet):
+        shares[rows] = instance_occlusion(boxes, masks, definition, classes)
     shares[truth.uncounted] = np.nan
     return shares
 
@@ -183,7 +183,7 @@ def _instances(
     for index, part in tqdm(parts, 'occlusion', len(indices), disable=quiet, delay=1, leave=False, unit='image'):
         masks = [to_rle(truth.masks[row], truth.images[index]) for row in part] if with_masks else None
         boxes = truth.bbox[part] if with_boxes else None
-        yield index, part, boxes, masks, definition, truth.category[part] if same_class else None
+        yield index, part, boxes, masks, truth.category[part] if same_class else None
 
 
 def _groups(count: int, classes: Sequence | None) -> list:

@@ -5,8 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from mmtied.analysis.images import crop, image_files, read_pixels, upright
+from mmtied.analysis.images import crop, image_files, read_pixels
 from mmtied.evaluation import InputError
+from mmtied.utils.pictures import read_picture
 
 
 def save(path, size=(60, 40), colour=(200, 30, 60), **kwargs):
@@ -52,10 +53,10 @@ def test_pixels_are_the_middle(tmp_path):
 def test_16_bits_keep_their_highest(tmp_path):
     values = np.linspace(0, 65535, 256, dtype=np.uint16).reshape(16, 16)
     Image.fromarray(values).save(tmp_path / 'a.png')
-    np.testing.assert_array_equal(np.asarray(upright(tmp_path / 'a.png'))[..., 0], values >> 8)
+    np.testing.assert_array_equal(np.asarray(read_picture(tmp_path / 'a.png'))[..., 0], values >> 8)
 
 
 def test_turned_as_the_camera_says(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
-    assert upright(save(tmp_path / 'a.jpg', (60, 40), exif=exif)).size == (40, 60)
+    assert read_picture(save(tmp_path / 'a.jpg', (60, 40), exif=exif)).size == (40, 60)

@@ -12,9 +12,10 @@ from contourpy import contour_generator
 
 from ...coco.data import Detections, Entries, GroundTruth
 from ...coco.masks import decode
-from ...utils.pictures import data_uri, open_picture
+from ...utils.pictures import data_uri, drawn_size, open_picture, scaling
 from ..errors import Hits, image_f1
 from ..result import OcclusionResult
+from .gallery import has_file
 
 LONGEST = 640  # pixels of an embedded picture's longer side
 PER_ORDER = 12  # images
@@ -38,6 +39,7 @@ class Card:
     file_name: str
     ratio: float
     picture: str  # data URI
+    scaled: str  # that it has another size than the ground truth says; '' if not
     width: int
     height: int
     f1: list[float]  # of each detector; NaN where there is nothing to find and nothing was found
@@ -70,7 +72,8 @@ def make_cards(results: Sequence[OcclusionResult], image_dir: str | Path) -> tup
         orders[f'{results[1].name} loses most'] = f1[0] - f1[1]
     ranks: dict[int, dict[int, int]] = {}
     for order, values in enumerate(orders.values()):
-        values = np.where(np.isnan(results[0].ratios), np.nan, values)  # an image without instances shows nothing
+        # An image without instances shows nothing.
+        values = np.where(np.isnan(results[0].ratios) | ~has_file(results[0]), np.nan, values)
         first = np.argsort(-values, kind='stable')[:PER_ORDER]
         for rank, index in enumerate(first[~np.isnan(values[first])].tolist()):
             ranks.setdefault(index, {})[order] = rank
@@ -79,8 +82,7 @@ def make_cards(results: Sequence[OcclusionResult], image_dir: str | Path) -> tup
         image = truth.images[index]
         picture = open_picture(image_dir, image)
         # What is drawn is in the pixels of the annotations.
-        of_file = {key: image[key] for key in ('width', 'height') if key in image}
-        size = {'width': picture.width, 'height': picture.height} | of_file
+        size = dict(zip(('width', 'height'), drawn_size(picture, image)))
         layers = [
             _shapes(entries, truth, index=index, size=size, iou_type=settings.matched, score_thr=settings.score_thr)
             for entries in (truth, *(result.detections for result in results))
@@ -91,6 +93,7 @@ def make_cards(results: Sequence[OcclusionResult], image_dir: str | Path) -> tup
                 file_name=image['file_name'],
                 ratio=float(results[0].ratios[index]),
                 picture=data_uri(picture, LONGEST),
+                scaled=scaling(picture, image),
                 **size,
                 f1=f1[:, index].tolist(),
                 ranks=of_orders,

@@ -11,7 +11,7 @@ from pathlib import Path
 from ...utils.errors import InputError
 from ...utils.figures import save_figure
 from ..result import OcclusionComparison, OcclusionResult
-from .gallery import save_gallery
+from .gallery import median_images, save_gallery
 from .page import save_report
 
 
@@ -56,7 +56,7 @@ def _fill(folder: Path, result: OcclusionResult | OcclusionComparison, image_dir
     figure = result.plot()
     for suffix in ('png', 'pdf'):
         save_figure(figure, folder / f'curve.{suffix}')
-    if image_dir and any(row.images for row in result.models[0].bins):
+    if image_dir and median_images(result.models[0]):
         save_gallery(result.models[0], image_dir, folder / 'gallery.png')
     save_report(result, folder / 'report.html', image_dir)
 

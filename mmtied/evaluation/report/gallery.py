@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import wrap
 
 import numpy as np
 from matplotlib import color_sequences
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
+from PIL import Image
 
 from ...coco.data import Entries
 from ...coco.masks import decode
 from ...utils.errors import InputError
-from ...utils.figures import plain, save_figure
-from ...utils.pictures import open_picture
-from ..result import OcclusionResult
+from ...utils.figures import add_legend, plain, save_figure
+from ...utils.pictures import drawn_size, open_picture, scaling
+from ..result import OcclusionResult, counted
 
 COLOURS = color_sequences['tab10']
 
@@ -40,8 +42,10 @@ def save_gallery(result: OcclusionResult, image_dir: str | Path, path: str | Pat
     truth, found = result.ground_truth, result.detections.rows(result.detections.score >= score_thr)
     chosen = median_images(result)
     if not chosen:
-        raise InputError('gallery: no image has an instance, so there is nothing to draw')
+        why = 'no image has an instance' if np.isnan(result.ratios).all() else without_file(result)
+        raise InputError(f'gallery: {why}, so there is nothing to draw')
     pictures = {index: open_picture(image_dir, truth.images[index]) for index in chosen.values()}
+    scaled = {index: scaling(picture, truth.images[index]) for index, picture in pictures.items()}
     figure = Figure(figsize=(2.2 * max(len(chosen), 2), 5), layout='constrained')
     grid = figure.subplots(2, len(chosen), squeeze=False)
     shown = list(chosen.values())
@@ -49,26 +53,46 @@ def save_gallery(result: OcclusionResult, image_dir: str | Path, path: str | Pat
     colours = {category: COLOURS[i % len(COLOURS)] for i, category in enumerate(sorted(seen))}
     for column, (label, index) in zip(grid.T, chosen.items()):
         for axes, entries in zip(column, (truth, found)):
-            axes.imshow(pictures[index])
-            axes.set(xticks=[], yticks=[])
+            show_picture(axes, pictures[index], truth.images[index])
             masks = result.settings.iou_type == 'segm'
             draw(axes, entries, index=index, image=truth.images[index], colours=colours, masks=masks)
-        column[0].set_title(f'{label}\nr = {result.ratios[index]:.2f}', fontsize=10)
+        caption = [label, f'r = {result.ratios[index]:.2f}', *wrap(scaled[index], 32)]
+        column[0].set_title('\n'.join(caption), fontsize=10)
     for axes, name in zip(grid[:, 0], ('ground truth', f'detections, score ≥ {score_thr:g}')):
         axes.set_ylabel(name)
     patches = [Patch(color=colour, label=plain(truth.categories[index]['name'])) for index, colour in colours.items()]
-    figure.legend(handles=patches, loc='outside lower center', ncols=8, frameon=False, fontsize=9)
+    add_legend(figure, patches)
     return save_figure(figure, path)
 
 
+def has_file(result: OcclusionResult) -> np.ndarray:
+    """Return which images have a file name, (images,) bool; the others cannot be drawn."""
+    return np.array([bool(image['file_name']) for image in result.ground_truth.images])
+
+
+def without_file(result: OcclusionResult) -> str:
+    """Say how many images cannot be drawn; '' if all can."""
+    count = int((~has_file(result)).sum())
+    one, many = "image has no 'file_name', so it", "images have no 'file_name', so they"
+    return f'{counted(count, one, many)} cannot be drawn' if count else ''
+
+
 def median_images(result: OcclusionResult) -> dict[str, int]:
-    """Return the index of the image of median ratio for every bin that holds images, by the bin's label."""
+    """Return the index of the image of median ratio, of those that have a file, for every bin, by the bin's label."""
     chosen = {}
+    named = has_file(result)
     for i, row in enumerate(result.bins):
-        indices = np.flatnonzero(result.image_bins == i)
+        indices = np.flatnonzero((result.image_bins == i) & named)
         if len(indices):
             chosen[row.label] = int(indices[np.argsort(result.ratios[indices])[len(indices) // 2]])
     return chosen
+
+
+def show_picture(axes: Axes, picture: Image.Image, image: dict) -> None:
+    """Show a picture in the pixels of its annotations, whatever its own size is."""
+    width, height = drawn_size(picture, image)
+    axes.imshow(picture, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
+    axes.set(xticks=[], yticks=[])
 
 
 def draw(

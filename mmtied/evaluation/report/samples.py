@@ -13,12 +13,12 @@ from matplotlib.patches import Patch
 
 from ...coco.data import Detections
 from ...utils.errors import InputError
-from ...utils.figures import plain, save_figure
-from ...utils.pictures import open_picture
+from ...utils.figures import add_legend, plain, save_figure
+from ...utils.pictures import drawn_size, open_picture, scaling
 from ...utils.text_table import align
 from ..errors import Hits, redundant_partials
 from ..result import OcclusionComparison, OcclusionResult
-from .gallery import COLOURS, draw
+from .gallery import COLOURS, draw, has_file, show_picture
 
 REDUNDANT = (1.0, 0.0, 1.0)  # no class has this colour
 
@@ -72,7 +72,9 @@ def choose_samples(result: OcclusionResult | OcclusionComparison, count: int = 6
     """
     if count < 1:
         raise InputError(f'{count} images cannot be shown; at least 1 is needed')
-    ratios = result.models[0].ratios
+    first = result.models[0]
+    named = has_file(first)
+    ratios = np.where(named, first.ratios, np.nan) if named.any() else first.ratios
     indices = np.argsort(-ratios, kind='stable')[:count]  # NaN, of images without instances, are last
     indices = indices[~np.isnan(ratios[indices])]
     if not indices.size:
@@ -107,18 +109,19 @@ def save_samples(samples: Samples, image_dir: str | Path, path: str | Path) -> P
     for found in samples.found:
         seen |= {*found.category[np.isin(found.image, samples.indices)]}
     colours = {category: COLOURS[i % len(COLOURS)] for i, category in enumerate(sorted(seen))}
-    heights = [4 * picture.height / picture.width for picture in pictures]
+    sizes = [drawn_size(picture, truth.images[index]) for picture, index in zip(pictures, samples.indices)]
+    heights = [4 * height / width for width, height in sizes]
     figure = Figure(figsize=(4 * (1 + len(detectors)), sum(heights) + 0.4 * len(heights) + 0.6), layout='constrained')
     grid = figure.subplots(len(pictures), 1 + len(detectors), squeeze=False, height_ratios=heights)
     for line, picture, index in zip(grid, pictures, samples.indices):
         image = truth.images[index]
         for axes in line:
-            axes.imshow(picture)
-            axes.set(xticks=[], yticks=[])
+            show_picture(axes, picture, image)
         # Many masks lie over each other, so each hides little.
         show = partial(draw, index=index, image=image, masks=settings.iou_type == 'segm', opacity=0.15)
         show(line[0], truth, colours=colours)
-        caption = [*wrap(plain(image['file_name']), 44), f'r = {detectors[0].ratios[index]:.2f}']
+        ratio = f'r = {detectors[0].ratios[index]:.2f}'
+        caption = [*wrap(plain(image['file_name']), 44), ratio, *wrap(scaling(picture, image), 44)]
         line[0].set_title('\n'.join(caption), fontsize=9)
         for k, (axes, detector, found) in enumerate(zip(line[1:], detectors, samples.found)):
             redundant = samples.redundant[k]
@@ -131,5 +134,5 @@ def save_samples(samples: Samples, image_dir: str | Path, path: str | Path) -> P
         axes.set_xlabel(name, fontsize=9)
     patches = [Patch(color=colour, label=plain(truth.categories[index]['name'])) for index, colour in colours.items()]
     patches.append(Patch(color=REDUNDANT, label='redundant partial'))
-    figure.legend(handles=patches, loc='outside lower center', ncols=2 * len(detectors) + 3, frameon=False, fontsize=9)
+    add_legend(figure, patches)
     return save_figure(figure, path)
