@@ -178,3 +178,89 @@ def test_what_mmdet_calls_otherwise_is_named(argument, instead):
 def test_bad_arguments(argument):
     with pytest.raises(ValueError, match='must'):
         OcclusionMetric(**argument)
+
+
+@pytest.mark.parametrize(
+    'given, limit', [((100, 1, 10), 100), ([300], 300), ((1, 10), 10), ((100, 300, 1000), 100), (None, 100)]
+)
+def test_limits_of_mmdets_evaluators(given, limit):
+    """RTMDet's configs and V3Det's, with the type changed."""
+    metric = METRICS.build({'type': 'mmtied.OcclusionMetric', 'proposal_nums': given, 'use_mp_eval': True})
+    assert metric.options.get('max_dets', 100) == limit
+    assert METRICS.build({'type': 'mmtied.OcclusionMetric', 'proposal_nums': given, 'max_dets': 7}).options == {
+        **metric.options,
+        'max_dets': 7,
+    }
+
+
+def test_categories_that_are_not_sorted(tmp_path):
+    """As Objects365's, whose files differ in the order."""
+    truth, samples = data()
+    path = tmp_path / 'gt.json'
+    path.write_text(json.dumps(truth | {'categories': truth['categories'][::-1]}))
+    wanted = run(CocoMetric(ann_file=str(path), sort_categories=True), samples)
+    ours = run(OcclusionMetric(ann_file=str(path), sort_categories=True), samples)
+    assert ours['occlusion/bbox_mAP'] == pytest.approx(wanted['coco/bbox_mAP'], abs=6e-4)
+    assert ours['occlusion/bbox_mAP'] > 0.2
+
+
+def test_some_of_the_classes(ann_file):
+    samples = data()[1]
+    for sample in samples:
+        chosen = sample['pred_instances']['labels'] == 1
+        sample['pred_instances'] = {key: value[chosen] for key, value in sample['pred_instances'].items()}
+        sample['pred_instances']['labels'] = torch.zeros(int(chosen.sum()), dtype=torch.long)
+    values = []
+    for metric in (CocoMetric(ann_file=ann_file), OcclusionMetric(ann_file=ann_file)):
+        metric.dataset_meta = {'classes': ('b',)}
+        metric.process({}, samples)
+        values.append(metric.evaluate(size=len(samples)))
+    assert values[1]['occlusion/bbox_mAP'] == pytest.approx(values[0]['coco/bbox_mAP'], abs=6e-4)
+
+
+def test_no_ground_truth_at_all():
+    samples = data()[1]
+    for sample in samples:
+        sample['instances'] = []
+    wanted = run(CocoMetric(), samples)
+    ours = run(OcclusionMetric(), samples)
+    assert wanted['coco/bbox_mAP'] == ours['occlusion/bbox_mAP'] == -1
+
+
+@pytest.mark.parametrize('dataset_type, AP', [('VOC2007', 1), ('Other', 1)])
+def test_difficult_objects_are_forgiven(dataset_type, AP):
+    """The detection that fits the difficult one has the better score, and is no false positive; nor is missing it."""
+    boxes = [[0.0, 0.0, 10.0, 10.0], [20.0, 20.0, 30.0, 30.0]]
+    instances = [{'bbox': box, 'bbox_label': 0, 'ignore_flag': flag} for box, flag in zip(boxes, (0, 1))]
+    for found in ([0, 1], [0]):
+        prediction = {
+            'bboxes': torch.tensor(boxes)[found],
+            'scores': torch.tensor([0.5, 0.9])[found],
+            'labels': torch.zeros(len(found), dtype=torch.long),
+        }
+        sample = {'img_id': 0, 'ori_shape': (64, 64), 'pred_instances': prediction, 'instances': instances}
+        metric = OcclusionMetric()
+        metric.dataset_meta = {'classes': ('a',), 'dataset_type': dataset_type}
+        metric.process({}, [sample])
+        assert metric.evaluate(size=1)['occlusion/bbox_mAP'] == pytest.approx(AP)
+
+
+def test_a_part_of_a_difficult_object_is_wrong_and_a_part_of_a_crowd_is_not():
+    """Half of it has an IoU of .45; of a crowd region any detection inside is forgiven."""
+    instances = [
+        {'bbox': [0.0, 0.0, 10.0, 10.0], 'bbox_label': 0, 'ignore_flag': 0},
+        {'bbox': [20.0, 20.0, 30.0, 30.0], 'bbox_label': 0, 'ignore_flag': 1},
+    ]
+    prediction = {
+        'bboxes': torch.tensor([[0.0, 0, 10, 10], [20, 20, 30, 24.5]]),
+        'scores': torch.tensor([0.5, 0.9]),
+        'labels': torch.zeros(2, dtype=torch.long),
+    }
+    scores = {}
+    for dataset_type in ('VOC2012', 'Other'):
+        metric = OcclusionMetric()
+        metric.dataset_meta = {'classes': ('a',), 'dataset_type': dataset_type}
+        sample = {'img_id': 0, 'ori_shape': (64, 64), 'pred_instances': prediction, 'instances': instances}
+        metric.process({}, [sample])
+        scores[dataset_type] = metric.evaluate(size=1)['occlusion/bbox_mAP']
+    assert scores == {'VOC2012': pytest.approx(0.5), 'Other': pytest.approx(1)}
