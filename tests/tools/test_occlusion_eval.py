@@ -157,3 +157,12 @@ def test_a_missing_picture_does_not_cost_the_scores(files, tmp_path):
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
         assert sentence in done.stderr
         assert (tmp_path / 'out' / 'report.html').exists()
+
+
+def test_the_page_of_two_real_detectors_is_what_is_printed(run_tool, real_data):
+    truth, folder = real_data('voc100_pair/gt.json'), real_data('voc100_two_detectors')
+    files = [folder / f'{name}.json' for name in ('centernet', 'nanodet')]
+    status, printed, errors = run_tool(TOOL, truth, *files, '--bootstrap', 1000, '--quiet')
+    assert status == 0, errors
+    page = (Path(__file__).parents[2] / 'docs' / 'two_detectors.md').read_text(encoding='utf-8')
+    assert printed.strip() in page
