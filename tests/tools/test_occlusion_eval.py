@@ -164,5 +164,5 @@ def test_the_page_of_two_real_detectors_is_what_is_printed(run_tool, real_data):
     files = [folder / f'{name}.json' for name in ('centernet', 'nanodet')]
     status, printed, errors = run_tool(TOOL, truth, *files, '--bootstrap', 1000, '--quiet')
     assert status == 0, errors
-    page = (Path(__file__).parents[2] / 'docs' / 'two_detectors.md').read_text(encoding='utf-8')
+    page = (Path(__file__).parents[2] / 'docs' / 'comparison.md').read_text(encoding='utf-8')
     assert printed.strip() in page
