@@ -36,8 +36,8 @@ def read_sets(
         masks: Whether the ground truth must hold masks even if boxes are evaluated. Defaults to False.
         strict: Whether scores outside [0, 1], boxes of negative size and empty results are errors. Defaults to True.
         lenient: Whether files that are not quite COCO's are mended, see ``lenient.py``. Defaults to False.
-        classes: What the labels of pickles stand for, as :func:`~mmtied.coco.classes.read_classes` takes them. Defaults to None: the
-            categories of the ground truth.
+        classes: What the labels of pickles stand for, as :func:`~mmtied.coco.classes.read_classes` takes them. Defaults
+            to None: the categories of the ground truth.
 
     Returns:
         The ground truth, the detections of each source, and the IoU type.
