@@ -93,24 +93,8 @@ def check_ground_truth(data: Any, source: str, masks: bool = False) -> GroundTru
     # Annotations need no id, but one that is given twice tells of a file that was put together wrongly.
     given = [entry['id'] for entry in data['annotations'] if isinstance(entry, dict) and 'id' in entry]
     check_ids(given, f'{source}: annotations')
-    images = [named_image(image) for image in data['images']]
-    if masks:
-        right = f'a whole number of pixels from 1 to {LARGEST:,}; masks need it'
-        for key in ('width', 'height'):
-            sizes = read_column(data['images'], key, where=f'{source}: images', shape=(), right=right)
-            wrong = np.flatnonzero((sizes < 1) | (sizes > LARGEST) | (sizes % 1 != 0))
-            if wrong.size:
-                raise InputError(f"{source}: images[{wrong[0]}]: '{key}' is {sizes[wrong[0]]:g}, it must be {right}")
-            for entry, size in zip(images, sizes.astype(int).tolist()):
-                entry[key] = size
-    images.sort(key=id_order)
-    categories = [{'id': entry['id'], 'name': as_text(entry.get('name', entry['id']))} for entry in data['categories']]
-    names = Counter(entry['name'] for entry in categories)
-    for entry in categories:
-        if names[entry['name']] > 1:
-            entry['name'] += f' ({entry["id"]})'
-    file_order = [entry['id'] for entry in categories]
-    categories.sort(key=id_order)
+    images = read_images(data['images'], f'{source}: images', masks)
+    categories = read_categories(data['categories'])
     index = {entry['id']: i for i, entry in enumerate(categories)}
 
     where = f'{source}: annotations'
@@ -141,20 +125,38 @@ def check_ground_truth(data: Any, source: str, masks: bool = False) -> GroundTru
         iscrowd=read_flags(annotations, 'iscrowd', where),
         ignore=read_flags(annotations, 'ignore', where),
         segmentation=read_segmentations(annotations, where, images=images, indices=image[kept]) if masks else None,
-        labels=np.array([index[value] for value in file_order]),
+        labels=np.array([index[entry['id']] for entry in data['categories']]),
         orphans=int((~kept).sum()),
     )
 
 
-def named_image(image: dict) -> dict:
-    """Return what is kept of an image: its id, the name of its file ('' for none), and its size if it has one."""
-    name = image.get('file_name')
-    kept = {'id': image['id'], 'file_name': '' if name is None else as_text(name)}
-    for key in ('width', 'height'):
-        value = image.get(key)
-        if isinstance(value, (int, float, np.number)) and 1 <= value <= LARGEST and int(value) == value:
-            kept[key] = int(value)
-    return kept
+def read_images(entries: list[dict], where: str, masks: bool) -> list[dict]:
+    """Return id, name of the file ('' for none) and size, if it has one, of each image, in the order of ids."""
+    images = []
+    for image in entries:
+        name = image.get('file_name')
+        images.append({'id': image['id'], 'file_name': '' if name is None else as_text(name)})
+        for key in ('width', 'height'):
+            value = image.get(key)
+            if isinstance(value, (int, float, np.number)) and 1 <= value <= LARGEST and int(value) == value:
+                images[-1][key] = int(value)
+    right = f'a whole number of pixels from 1 to {LARGEST:,}; masks need it'
+    for key in ('width', 'height') if masks else ():
+        sizes = read_column(entries, key, where=where, shape=(), right=right)
+        wrong = [i for i, image in enumerate(images) if key not in image]
+        if wrong:
+            raise InputError(f"{where}[{wrong[0]}]: '{key}' is {sizes[wrong[0]]:g}, it must be {right}")
+    return sorted(images, key=id_order)
+
+
+def read_categories(entries: list[dict]) -> list[dict]:
+    """Return id and name of each category, in the order of ids; those of one name are told apart by their ids."""
+    categories = [{'id': entry['id'], 'name': as_text(entry.get('name', entry['id']))} for entry in entries]
+    names = Counter(entry['name'] for entry in categories)
+    for entry in categories:
+        if names[entry['name']] > 1:
+            entry['name'] += f' ({entry["id"]})'
+    return sorted(categories, key=id_order)
 
 
 def check_results(data: Any, source: str, ground_truth: GroundTruth, iou_type: str, strict: bool = True) -> Detections:
@@ -218,9 +220,9 @@ def check_results(data: Any, source: str, ground_truth: GroundTruth, iou_type: s
 
 def iou_type_of(results: Any) -> str:
     """Return 'segm' for results that hold masks and no boxes, else 'bbox'."""
+    if isinstance(results, dict):  # With scored annotations, which the lenient mode takes.
+        results = results.get('annotations')
     first = results[0] if isinstance(results, list) and results else None
-    if isinstance(results, dict) and isinstance(results.get('annotations'), list):
-        first = next((entry for entry in results['annotations']), None)
     if isinstance(first, RawDetection):
         return 'segm' if bytes(first.segmentation) and not first.bbox else 'bbox'
     return 'segm' if isinstance(first, dict) and first.get('segmentation') and not first.get('bbox') else 'bbox'

@@ -20,12 +20,13 @@ from .masks import to_rle
 Key = Callable[[dict], Iterable[Any]]
 
 
-def mend_ground_truth(data: Any, source: str) -> tuple[Any, list[Note]]:
+def mend_ground_truth(data: Any, source: str, masks: bool) -> tuple[Any, list[Note]]:
     """Return a ground truth whose ids are of one type and whose annotations have polygons and boxes, and the notes.
 
     Args:
         data: Content of the json file.
         source: Name for it in notes.
+        masks: Whether masks are needed; else nothing is said of them.
     """
     if not isinstance(data, dict) or not all(_is_list_of_dicts(data.get(key)) for key in ('images', 'categories')):
         return data, []
@@ -45,8 +46,14 @@ def mend_ground_truth(data: Any, source: str) -> tuple[Any, list[Note]]:
                     f'text_{key}',
                     f"annotations whose {key} is text where the '{_list_of(key)}' have a number, or the reverse",
                 )
-    for entry in annotations:
-        if not _mend_polygons(entry, notes):
+    # The reference API looks at the listed categories alone.
+    listed = {entry.get('id') for entry in data['categories'] if isinstance(entry.get('id'), Hashable)}
+    kept = [entry for entry in annotations if entry.get('category_id') in listed]
+    if len(kept) < len(annotations):
+        text = 'annotations of no category of the list are left out'
+        notes.add('unknown_category', text, len(annotations) - len(kept))
+    for entry in kept:
+        if masks and not _mend_polygons(entry, notes):
             # As mmdet does; the mask covers nothing.
             entry['ignore'] = 1
             image = images.get(entry.get('image_id')) or {}
@@ -55,7 +62,7 @@ def mend_ground_truth(data: Any, source: str) -> tuple[Any, list[Note]]:
                 entry['segmentation'] = rle.encode(empty)
             notes.add('no_polygon', 'annotations without a polygon of three points or more are ignored')
         _mend_box(entry, images, notes)
-    return data | {'annotations': annotations}, notes.found
+    return data | {'annotations': kept}, notes.found
 
 
 def mend_results(data: Any, source: str, truth: dict, boxes: bool) -> tuple[Any, list[Note]]:
@@ -101,7 +108,7 @@ def mend_results(data: Any, source: str, truth: dict, boxes: bool) -> tuple[Any,
     images = {image.get('id'): image for image in truth['images'] if isinstance(image.get('id'), Hashable)}
     kept = []
     for entry in entries:
-        if not _mend_polygons(entry, notes):
+        if not boxes and not _mend_polygons(entry, notes):
             notes.add('no_polygon', 'detections without a polygon of three points or more are left out')
             continue
         if boxes:
@@ -201,11 +208,15 @@ def _mend_polygons(entry: dict, notes: _Notes) -> bool:
     polygons = entry.get('segmentation')
     if not isinstance(polygons, list) or not polygons:
         return True
-    kept = [polygon for polygon in polygons if not isinstance(polygon, list) or len(polygon) >= 6]
+    kept = [polygon for polygon in polygons if not isinstance(polygon, list) or _is_polygon(polygon)]
     if len(kept) < len(polygons):
         notes.add('stray_polygon', 'polygons of less than three points are left out', len(polygons) - len(kept))
         entry['segmentation'] = kept
     return bool(kept)
+
+
+def _is_polygon(polygon: Any) -> bool:
+    return isinstance(polygon, list) and len(polygon) >= 6
 
 
 def _mend_box(entry: dict, images: dict, notes: _Notes) -> None:
@@ -214,8 +225,8 @@ def _mend_box(entry: dict, images: dict, notes: _Notes) -> None:
     if entry.get('bbox') is not None or not masks or not isinstance(masks, (list, dict)):
         return
     if isinstance(masks, list):
-        points = [value for polygon in masks if isinstance(polygon, list) for value in polygon]
-        if not all(isinstance(value, (int, float)) for value in points) or len(points) % 2:
+        points = [value for polygon in masks if _is_polygon(polygon) for value in polygon]
+        if not points or not all(isinstance(value, (int, float)) for value in points) or len(points) % 2:
             return
         x, y = np.array(points, dtype=float).reshape(-1, 2).T
         entry['bbox'] = [float(v) for v in (x.min(), y.min(), np.ptp(x), np.ptp(y))]

@@ -53,14 +53,12 @@ def read_sets(
     ]
     if iou_type is None:
         iou_type = iou_type_of(contents[0][0] if isinstance(contents[0], tuple) else None)
+    masks = masks or iou_type == 'segm'
     data, source = read_json(ground_truth, 'ground truth')
     notes: list[Note] = []
     if lenient:
-        data, notes = mend_ground_truth(data, source)
-    truth = replace(
-        check_ground_truth(data, source, masks=masks or iou_type == 'segm'),
-        notes=tuple(notes),
-    )
+        data, notes = mend_ground_truth(data, source, masks)
+    truth = replace(check_ground_truth(data, source, masks), notes=tuple(notes))
     found = []
     for content in contents:
         if isinstance(content, tuple):

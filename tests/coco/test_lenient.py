@@ -179,6 +179,34 @@ def test_a_mask_without_any_polygon_is_ignored():
     assert kinds == {'stray_polygon': 1, 'no_polygon': 1}
 
 
+def test_where_boxes_are_evaluated_masks_are_not_looked_at():
+    """As the reference API: a box is found whatever its polygons are."""
+    gt = changed_truth(segmentation=lambda a: [[5, 5]])
+    results = each(found(), segmentation=lambda d: [[5, 5]])
+    result = evaluate_occlusion(gt, results, 'bbox', lenient=True)
+    assert (result.all.instances, result.all.AP) == (2, pytest.approx(1))
+    assert result.to_dict()['notes'] == []
+
+
+def test_the_box_of_a_mask_is_not_that_of_its_strays():
+    gt = truth()
+    gt['annotations'] = without(
+        changed_truth(segmentation=lambda a: [*a['segmentation'], [99, 79]])['annotations'], 'bbox'
+    )
+    boxes = evaluate_occlusion(gt, found(), 'bbox', lenient=True).ground_truth.bbox
+    assert boxes.tolist() == [[10, 10, 20, 20], [40, 40, 20, 20]]
+
+
+def test_annotations_of_unlisted_categories_are_left_out():
+    gt = truth()
+    gt['annotations'].append(gt['annotations'][0] | {'id': 3, 'category_id': 44})
+    with pytest.raises(InputError, match='category_id=44 is not among the categories; --lenient'):
+        evaluate_occlusion(gt, found(), 'bbox')
+    result = evaluate_occlusion(gt, found(), 'bbox', lenient=True)
+    assert {note['kind']: note['count'] for note in result.to_dict()['notes']} == {'unknown_category': 1}
+    assert pytest.approx(1) == result.all.AP
+
+
 def test_box_of_an_encoded_mask():
     mask = np.zeros((80, 100), dtype=np.uint8, order='F')
     mask[10:30, 10:30] = 1
