@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 
@@ -50,7 +51,8 @@ def callables(name: str) -> Iterator[tuple[str, object]]:
         yield name, thing
     for method in vars(thing) if inspect.isclass(thing) else ():
         function = getattr(thing, method)
-        if inspect.isroutine(function) and not method.startswith('_') and function.__doc__:
+        property_of_it = isinstance(function, cached_property)  # as a property, it takes no arguments
+        if inspect.isroutine(function) and not property_of_it and not method.startswith('_') and function.__doc__:
             yield f'{name}.{method}', function
 
 

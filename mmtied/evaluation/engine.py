@@ -48,8 +48,7 @@ class HotcocoEngine:
         max_dets: int = MAX_DETECTIONS,
     ) -> None:
         self.rows, self.quiet = len(found.score), quiet
-        self.kept = np.flatnonzero(within_limit(found, max_dets))
-        self.pieces = cut(truth, _kept(found, self.kept), iou_type)
+        self.pieces = cut(truth, found, iou_type=iou_type, max_dets=max_dets)
         self.evaluation = hotcoco_evaluation(self.pieces.truth, self.pieces.found, iou_type=iou_type, ignored=ignored)
         # One range of areas and one limit of detections: no other score is read.
         params = self.evaluation.params
@@ -87,7 +86,7 @@ class HotcocoEngine:
             # No score reaches 2: the search for wrong labels, which takes time, is spared.
             diagnosis = self.evaluation.image_diagnostics(iou_thr=IOU_THRESHOLDS[i], score_thr=2.0)
             for array, key in ((counted, 'dt_status'), (matched, 'dt_match')):
-                array[i, self.kept[np.fromiter(diagnosis[key], np.int64, len(diagnosis[key])) - 1]] = True
+                array[i, self.pieces.rows[np.fromiter(diagnosis[key], np.int64, len(diagnosis[key])) - 1]] = True
         if len(chunks) > 1:
             self.evaluation.params.img_ids = images
             self.evaluation.evaluate()
@@ -111,8 +110,7 @@ class PycocotoolsEngine:
         from pycocotools.cocoeval import COCOeval
 
         self.rows = len(found.score)
-        self.kept = np.flatnonzero(within_limit(found, max_dets))
-        self.pieces = cut(truth, _kept(found, self.kept), iou_type)
+        self.pieces = cut(truth, found, iou_type=iou_type, max_dets=max_dets)
         truth, found = self.pieces.truth, self.pieces.found
         shape = {'segmentation': found.masks} if iou_type == 'segm' else {'bbox': found.boxes.tolist()}
         # Of a detection's area only the sign counts, and masks have no negative one.
@@ -171,7 +169,7 @@ class PycocotoolsEngine:
         counted = matched.copy()
         for entry in self.evaluated[:, 0].ravel():
             if entry is not None and entry['dtIds']:
-                rows = self.kept[np.array(entry['dtIds']) - 1]
+                rows = self.pieces.rows[np.array(entry['dtIds']) - 1]
                 counted[:, rows] = entry['dtIgnore'] == 0
                 matched[:, rows] = (entry['dtMatches'] > 0) & counted[:, rows]
         return matched, counted
@@ -181,26 +179,6 @@ ENGINES: dict[str, type[HotcocoEngine] | type[PycocotoolsEngine]] = {
     'hotcoco': HotcocoEngine,
     'pycocotools': PycocotoolsEngine,
 }
-
-
-def within_limit(found: Detections, max_dets: int) -> np.ndarray:
-    """Return which detections are among the best ``max_dets`` of their class and image, (n,) bool."""
-    order = np.lexsort((-found.score, found.category, found.image))
-    image, category = found.image[order], found.category[order]
-    begins = np.ones(len(order), dtype=bool)
-    begins[1:] = (image[1:] != image[:-1]) | (category[1:] != category[:-1])
-    index = np.arange(len(order))
-    within = np.empty(len(order), dtype=bool)
-    within[order] = index - np.maximum.accumulate(np.where(begins, index, 0)) < max_dets
-    return within
-
-
-def _kept(found: Detections, rows: np.ndarray) -> Detections:
-    if len(rows) == len(found.score):
-        return found
-    chosen = np.zeros(len(found.score), dtype=bool)
-    chosen[rows] = True
-    return found.rows(chosen)
 
 
 def hotcoco_evaluation(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -36,16 +37,22 @@ class Hits:
             found = found.rows(found.score >= score_thr)
         return cls(truth, found, overlaps=find_overlaps(truth, found, iou_type, least=PARTIAL_IOU))
 
+    @cached_property
+    def same_class(self) -> np.ndarray:
+        """Which pairs are of one class, (pairs,) bool."""
+        return self.found.category[self.overlaps.found] == self.truth.category[self.overlaps.truth]
+
     def matches(self, uncounted: np.ndarray) -> Matches:
         """Return what the detections find at IoU .5, where some annotations do not count, (annotations,) bool."""
         return match(self.truth, self.found, self.overlaps, threshold=MATCH_IOU, uncounted=uncounted)
 
     def best(self, uncounted: np.ndarray) -> tuple[Best, Best]:
         """Return each detection's best instance of its own class, and of the others."""
-        pairs = self.overlaps.part(~uncounted[self.overlaps.truth])
-        own = self.found.category[pairs.found] == self.truth.category[pairs.truth]
-        count = len(self.found.score)
-        return Best.of(pairs.part(own), count), Best.of(pairs.part(~own), count)
+        counts, count = ~uncounted[self.overlaps.truth], len(self.found.score)
+        return (
+            Best.of(self.overlaps.part(counts & self.same_class), count),
+            Best.of(self.overlaps.part(counts & ~self.same_class), count),
+        )
 
 
 @dataclass(frozen=True)
@@ -119,7 +126,7 @@ def count_errors(hits: Hits, parts: Sequence[np.ndarray], ignored: np.ndarray | 
 def hit_in_part(hits: Hits) -> np.ndarray:
     """Return which annotations have a detection of their class with an IoU from .1 to .5 and none above, (n,) bool."""
     pairs = hits.overlaps
-    own = hits.found.category[pairs.found] == hits.truth.category[pairs.truth]
+    own = hits.same_class
     best = np.zeros(len(hits.truth.image))
     np.maximum.at(best, pairs.truth[own], pairs.iou[own])
     return (best >= PARTIAL_IOU) & (best < MATCH_IOU)
@@ -146,7 +153,5 @@ def redundant_partials(hits: Hits) -> np.ndarray:
     own, _ = hits.best(hits.truth.uncounted)
     whole = np.zeros(len(hits.truth.image) + 1, dtype=bool)  # The last is for the -1 of those without an instance.
     pairs = hits.overlaps
-    same = hits.found.category[pairs.found] == hits.truth.category[pairs.truth]
-    whole[pairs.truth[same & (pairs.iou >= MATCH_IOU)]] = True
-    whole[-1] = False
+    whole[pairs.truth[hits.same_class & (pairs.iou >= MATCH_IOU)]] = True
     return (own.iou >= PARTIAL_IOU) & (own.iou < MATCH_IOU) & whole[own.truth]

@@ -28,24 +28,51 @@ class Pieces:
         found: The detections, in the same order; scores are ranks where something was cut, since the order of
             detections of equal score would depend on the piece.
         image: Index of each piece's image, (pieces,).
+        rows: Of the detections among all of the set, those beyond the limit included, (n,).
     """
 
     truth: GroundTruth
     found: Detections
     image: np.ndarray
+    rows: np.ndarray
 
     def of(self, images: np.ndarray) -> np.ndarray:
         """Return the indices of the pieces of images, given by their indices."""
-        return np.flatnonzero(np.isin(self.image, images)) if len(self.image) > len(set(self.image)) else images
+        return np.flatnonzero(np.isin(self.image, images))
 
 
-def cut(truth: GroundTruth, found: Detections, iou_type: str) -> Pieces:
-    """Return a set with its large images cut; as it is where none is large."""
+def within_limit(found: Detections, max_dets: int) -> np.ndarray:
+    """Return which detections are among the best ``max_dets`` of their class and image, (n,) bool."""
+    group = np.sort(found.image * (found.category.max(initial=0) + 1) + found.category)
+    if not (group[max_dets:] == group[:-max_dets]).any():  # The usual case, without a sort by score.
+        return np.ones(len(group), dtype=bool)
+    order = np.lexsort((-found.score, found.category, found.image))
+    image, category = found.image[order], found.category[order]
+    begins = np.ones(len(order), dtype=bool)
+    begins[1:] = (image[1:] != image[:-1]) | (category[1:] != category[:-1])
+    index = np.arange(len(order))
+    within = np.empty(len(order), dtype=bool)
+    within[order] = index - np.maximum.accumulate(np.where(begins, index, 0)) < max_dets
+    return within
+
+
+def cut(truth: GroundTruth, found: Detections, iou_type: str, max_dets: int) -> Pieces:
+    """Return a set without the detections beyond the limit, its large images cut.
+
+    Args:
+        truth, found: As ``mmtied.coco`` has checked them.
+        iou_type: 'bbox' or 'segm'.
+        max_dets: How many detections of a class and image count.
+    """
+    within = within_limit(found, max_dets)
+    rows = np.flatnonzero(within)
+    if len(rows) < len(within):
+        found = found.rows(within)
     count = len(truth.images)
     tables = np.bincount(truth.image, minlength=count) * np.bincount(found.image, minlength=count)
     large = tables > LARGEST_TABLE
     if not large.any():
-        return Pieces(truth, found, image=np.arange(count))
+        return Pieces(truth, found, image=np.arange(count), rows=rows)
     truth_rows, found_rows = (np.flatnonzero(large[entries.image]) for entries in (truth, found))
     pairs = find_overlaps(truth.rows(truth_rows), found.rows(large[found.image]), iou_type, least=LEAST_IOU)
     pairs_truth, pairs_found = truth_rows[pairs.truth], found_rows[pairs.found]
@@ -84,6 +111,7 @@ def cut(truth: GroundTruth, found: Detections, iou_type: str) -> Pieces:
         ),
         found=replace(found, image=piece[instances:], score=rank / len(rank)),
         image=of_piece,
+        rows=rows,
     )
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..coco.data import Detections, GroundTruth
-from .engine import within_limit
+from .pieces import within_limit
 from .resampling import FEWEST
 from .scores import BinScores, Difference
 from .settings import OcclusionSettings
@@ -100,7 +101,7 @@ class OcclusionResult(_Shown):
             'notes': [asdict(note) for note in (*self.ground_truth.notes, *self.detections.notes)],
         }
 
-    @property
+    @cached_property
     def beyond_limit(self) -> tuple[int, int, int]:
         """How many detections the limit of a class and image cuts off, of how many classes, in how many images."""
         found = self.detections
