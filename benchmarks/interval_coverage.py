@@ -19,7 +19,6 @@ from tqdm import tqdm
 
 from mmtied.coco.coco_json import check_ground_truth, check_results, read_json
 from mmtied.evaluation.accumulator import Accumulator
-from mmtied.evaluation.engine import HotcocoEngine
 from mmtied.evaluation.resampling import bootstrap, interval, middle
 from mmtied.evaluation.scores import SCORES
 
@@ -36,18 +35,19 @@ def main() -> None:
     truth_file, found_file = write(args.folder, args.images, args.ground_truth)
     truth = check_ground_truth(*read_json(truth_file, 'truth'))
     found = check_results(*read_json(found_file, 'found', results=True), truth, 'bbox')
-    matches = Accumulator(truth, found, *HotcocoEngine(truth, found, 'bbox').matches())
+    matches = Accumulator.of(truth, found, 'bbox')
     print(f'# {len(truth.images)} images, {args.sets} sets of each size, {args.samples} samples of each set')
     table = csv.writer(sys.stdout, lineterminator='\n')
     table.writerow(['images', 'score', 'spread', 'bootstrap_spread', 'middle', 'mirrored', 'moved'])
     for size in args.sizes:
-        scores, samples = [], []
+        samples, weights = [], []
         for i in tqdm(range(args.sets), f'sets of {size}', leave=False):
             images = np.sort(np.random.default_rng([size, i]).choice(len(truth.images), size, replace=False))
-            scores.append(tuple(matches.scores(np.bincount(images, minlength=len(truth.images)))))
+            weights.append(np.bincount(images, minlength=len(truth.images)))
             samples.append(bootstrap([matches], images, count=args.samples, seed=(size, i), title='')[:, 0])
+        scores = matches.scores(np.array(weights, dtype=np.int32))
         for k, score in enumerate(SCORES[:3]):
-            estimates = np.array(scores)[:, k]
+            estimates = scores[:, k]
             of_sets = [sample[:, k] for sample in samples]
             plain = np.array([middle(sample) for sample in of_sets])
             moved = np.array([interval(sample, estimate) for sample, estimate in zip(of_sets, estimates)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Hashable, Sequence
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
@@ -138,7 +139,11 @@ def read_column(entries: list, key: str, where: str, shape: tuple[int, ...], rig
 
     def array(part: list) -> np.ndarray | None:
         try:
-            column = np.array(part, dtype=np.float64)
+            if shape and set(map(type, part)) == {tuple} and set(map(len, part)) == {*shape}:
+                # Boxes as msgspec reads them; twice as fast as an array of tuples.
+                column = np.fromiter(chain.from_iterable(part), dtype=np.float64).reshape(-1, *shape)
+            else:
+                column = np.array(part, dtype=np.float64)
         except (TypeError, ValueError, OverflowError):
             return None
         return column if column.shape == (len(part), *shape) and np.isfinite(column).all() else None

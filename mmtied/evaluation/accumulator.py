@@ -1,165 +1,256 @@
 """AP of weighted images, from matches that were made once: what resampling accumulates a thousand times.
 
-The precision-recall curve changes only where a detection matches an instance, so the sums run over these alone, for
-all classes and IoU thresholds at once. A weight of 2 counts an image twice, as if the set held two copies of it.
+The precision-recall curve changes only where a detection matches an instance, and of matches that follow each other
+only the last can be the best precision from a recall on: the sums run over these alone, for many weights at once. A
+weight of 2 counts an image twice, as if the set held two copies of it.
 """
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
 import numpy as np
+from tqdm import tqdm
 
 from ..coco.data import Detections, GroundTruth
-from .engine import IOU_THRESHOLDS
-from .scores import ClassScores, Scores
+from .engine import IOU_THRESHOLDS, MAX_DETECTIONS
+from .matching import Candidates
+from .overlaps import find_overlaps
+from .pieces import within_limit
+from .scores import SCORES, ClassScores
 
 RECALLS = np.linspace(0, 1, 101)
+AT_75 = int(np.flatnonzero(np.isclose(IOU_THRESHOLDS, 0.75))[0])
+TENTHS = 10  # only of so many instances, or a multiple, can a share be a hundredth that numpy's recalls lie above
+CELLS = 1 << 19  # detections by weights that are looked at together: they fit the processor's cache
 
 
-class Accumulator:
-    """The matches of a set of images, laid out for fast accumulation.
+@dataclass(frozen=True)
+class ClassMatches:
+    """The matches of one class.
 
-    Args:
-        truth, found: What was matched.
-        matched, counted: What the engine's ``matches`` returned, (thresholds, detections) bool.
-        ignored: Annotations that do not count, (n,) bool. Defaults to none.
+    Attributes:
+        truth_image: Image of each instance, (instances,).
+        image: Image of each detection, the highest score first, (n,).
+        matched: Which match an instance, (thresholds, n) bool.
+        counted: Which count at all, (thresholds, n) bool.
     """
 
-    def __init__(
-        self,
-        truth: GroundTruth,
-        found: Detections,
-        matched: np.ndarray,
-        counted: np.ndarray,
-        ignored: np.ndarray | None = None,
-    ) -> None:
-        instances = ~truth.uncounted if ignored is None else ~truth.uncounted & ~ignored
-        # As the reference API breaks ties of score: by image, then by index in the file.
-        kept = np.flatnonzero(counted.any(0))
-        order = kept[np.lexsort((found.image[kept], -found.score[kept], found.category[kept]))]
-        # Behind the last match of a class, no detection changes a score.
-        hits = np.flatnonzero(matched[:, order].any(0))
-        last = np.full(len(truth.categories), -1)
-        np.maximum.at(last, found.category[order[hits]], hits)
-        order = order[np.arange(len(order)) <= last[found.category[order]]]
-        self.images = len(truth.images)
-        self.classes = len(truth.categories)
-        self.names = [category['name'] for category in truth.categories]
-        self._lay_out(
-            truth_image=truth.image[instances],
-            truth_class=truth.category[instances],
-            image=found.image[order],
-            category=found.category[order],
-            matched=matched[:, order],
-            counted=counted[:, order],
-        )
+    truth_image: np.ndarray
+    image: np.ndarray
+    matched: np.ndarray
+    counted: np.ndarray
 
-    def _lay_out(
-        self,
-        truth_image: np.ndarray,
-        truth_class: np.ndarray,
-        image: np.ndarray,
-        category: np.ndarray,
-        matched: np.ndarray,
-        counted: np.ndarray,
-    ) -> None:
-        self.truth_image, self.truth_class = truth_image, truth_class
-        self.image, self.category, self.matched, self.counted = image, category, matched, counted
-        threshold, index = np.nonzero(matched)
-        of_class = category[index]
-        begin = np.searchsorted(category, of_class)
-        self.match_image = image[index].astype(np.int32)
-        self.match_class = of_class
-        # Detections from `begin` to `end` are those of the class down to the match.
-        self.begin, self.end = begin, index + 1
-        # Of these, the ones that do not count at this threshold.
-        skipped_threshold, skipped = np.nonzero(~counted)
-        self.skipped_image = image[skipped]
-        keys = skipped_threshold * (len(image) + 1) + skipped
-        self.skipped = [np.searchsorted(keys, threshold * (len(image) + 1) + to) for to in (begin, index + 1)]
-        # A segment is one threshold's matches of one class.
-        self.segment = threshold * self.classes + of_class
-        first = np.ones(len(index), dtype=bool)
-        first[1:] = self.segment[1:] != self.segment[:-1]
-        self.first = np.flatnonzero(first)
-        self.segment_rank = np.cumsum(first) - 1
-
-    def part(self, images: np.ndarray) -> Accumulator:
-        """Return the same for some of the images, given as (images,) bool."""
-        part = object.__new__(type(self))
-        part.images, part.classes, part.names = self.images, self.classes, self.names
-        rows, kept = images[self.truth_image], np.flatnonzero(images[self.image])
-        part._lay_out(
-            truth_image=self.truth_image[rows],
-            truth_class=self.truth_class[rows],
-            image=self.image[kept],
-            category=self.category[kept],
+    def part(self, index: np.ndarray) -> ClassMatches:
+        """Return the matches of some images, given by their new indices, (images,); -1 for those that are left out."""
+        kept = np.flatnonzero(index[self.image] >= 0)
+        truth_image = index[self.truth_image]
+        return ClassMatches(
+            truth_image[truth_image >= 0],
+            index[self.image[kept]],
             matched=self.matched[:, kept],
             counted=self.counted[:, kept],
         )
-        return part
 
-    def scores(self, weights: np.ndarray) -> Scores:
-        """Return the scores of the images, each counted as often as its weight says.
+
+class Curves:
+    """Precision and recall of one class for many weights, at all thresholds that have a match, one behind the other.
+
+    Args:
+        matches: Those of the class.
+    """
+
+    def __init__(self, matches: ClassMatches) -> None:
+        self.truth_image, self.image = matches.truth_image, _behind_none(matches.image)
+        threshold, index = np.nonzero(matches.matched)
+        self.thresholds, begin = np.unique(threshold, return_index=True)
+        self.match_image = _behind_none(matches.image[index])
+        # Of matches without anything between them, the last has the best precision.
+        following = (np.diff(index, append=-1) == 1) & (np.diff(threshold, append=-1) == 0)
+        last = np.flatnonzero(~following)
+        self.begin = np.searchsorted(last, begin)
+        sizes = np.diff(self.begin, append=len(last))
+        # Up to and with the last of them.
+        self.last, self.end = last + 1, index[last] + 1
+        # The matches at a threshold are those up to an end without those at the thresholds before.
+        self.before = np.repeat(begin, sizes)
+        self.apart = 2.0 * np.repeat(np.arange(len(begin))[::-1], sizes)
+        skipped_threshold, skipped = np.nonzero(~matches.counted)
+        self.skipped_image = _behind_none(matches.image[skipped])
+        keys = skipped_threshold * len(self.image) + skipped
+        of_end = np.repeat(self.thresholds, sizes) * len(self.image)
+        self.skipped = np.searchsorted(keys, of_end), np.searchsorted(keys, of_end + self.end)
+
+    def average(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return average precision and last recall at each threshold, (thresholds, n), and the instances, (n,).
 
         Args:
-            weights: How often each image counts, (images,) int.
+            weights: How often each image counts, (n, images) int.
+        """
+        instances = weights.take(self.truth_image, axis=1).sum(1)
+        average, last = np.zeros((2, len(IOU_THRESHOLDS), len(weights)))
+        if not len(self.end):
+            return average, last, instances
+        found = _sums(weights, self.match_image)
+        found = found.take(self.last, axis=1) - found.take(self.before, axis=1)
+        detections = _sums(weights, self.image)
+        below = detections.take(self.end, axis=1)
+        below -= detections[:, :1]
+        if len(self.skipped_image) > 1:
+            skipped = _sums(weights, self.skipped_image)
+            below -= skipped.take(self.skipped[1], axis=1) - skipped.take(self.skipped[0], axis=1)
+        precision = found / np.maximum(below, 1, out=below)
+        reached = _recalls_up_to(found, instances[:, None])
+        # The precision of a recall is the best from there on: the running maximum from the end, of each segment (one
+        # weight's at one threshold) apart. All in one run, since threads work side by side only on arrays of one axis,
+        # and on the bits of these numbers from 0 up, which have the same order and are compared twice as fast.
+        apart = self.apart + 2.0 * len(self.begin) * np.arange(len(weights))[::-1, None]
+        precision += apart
+        backwards = precision.ravel().view(np.int64)[::-1]
+        np.maximum.accumulate(backwards, out=backwards)
+        precision -= apart
+        steps = np.empty_like(reached)
+        np.subtract(reached[:, 1:], reached[:, :-1], out=steps[:, 1:])
+        steps[:, self.begin] = reached[:, self.begin]
+        precision *= steps
+        begins = self.begin + len(self.end) * np.arange(len(weights))[:, None]
+        sums = np.add.reduceat(precision.ravel(), begins.ravel()).reshape(begins.shape)
+        average[self.thresholds] = sums.T / len(RECALLS)
+        of_all = found[:, np.append(self.begin[1:], len(self.end)) - 1]
+        last[self.thresholds] = (of_all / np.maximum(instances, 1)[:, None]).T
+        return average, last, instances
+
+
+class Accumulator:
+    """The matches of a set of images, class by class.
+
+    Args:
+        classes: Names of the categories.
+        matches: Those of each category.
+        images: How many images there are.
+    """
+
+    def __init__(self, classes: list[str], matches: list[ClassMatches], images: int) -> None:
+        self.classes, self.matches, self.images = classes, matches, images
+        self.curves = [Curves(of_class) for of_class in matches]
+
+    @classmethod
+    def of(
+        cls,
+        truth: GroundTruth,
+        found: Detections,
+        iou_type: str,
+        ignored: np.ndarray | None = None,
+        max_dets: int = MAX_DETECTIONS,
+    ) -> Accumulator:
+        """Match the detections of a set.
+
+        Args:
+            truth, found, iou_type, ignored, max_dets: As of :class:`~mmtied.evaluation.engine.HotcocoEngine`.
+        """
+        uncounted = truth.uncounted if ignored is None else truth.uncounted | ignored
+        found = found.rows(within_limit(found, max_dets))
+        least = IOU_THRESHOLDS[0]
+        candidates = Candidates(truth, found, find_overlaps(truth, found, iou_type, least), least)
+        matches = [candidates.match(threshold, uncounted) for threshold in IOU_THRESHOLDS]
+        right, counted = (np.stack(part) for part in zip(*((one.right, ~one.forgiven) for one in matches)))
+        # As the reference API breaks ties of score: by image, then by index in the file.
+        order = np.lexsort((found.image, -found.score, found.category))
+        instances = np.flatnonzero(~uncounted)
+        instances = instances[np.argsort(truth.category[instances], kind='stable')]
+        starts = np.arange(1, len(truth.categories))
+        of_classes = []
+        for rows, truth_rows in zip(
+            np.split(order, np.searchsorted(found.category[order], starts)),
+            np.split(instances, np.searchsorted(truth.category[instances], starts)),
+        ):
+            # Behind the last match, no detection changes a score.
+            hits = np.flatnonzero(right[:, rows].any(0))
+            rows = rows[: hits[-1] + 1 if len(hits) else 0]
+            of_class = ClassMatches(
+                truth.image[truth_rows], found.image[rows], matched=right[:, rows], counted=counted[:, rows]
+            )
+            of_classes.append(of_class)
+        names = [category['name'] for category in truth.categories]
+        return cls(names, of_classes, images=len(truth.images))
+
+    def part(self, images: np.ndarray) -> Accumulator:
+        """Return the same for some of the images, given by their indices, in the order that they are given."""
+        index = np.full(self.images, -1)
+        index[images] = np.arange(len(images))
+        return type(self)(self.classes, [of_class.part(index) for of_class in self.matches], images=len(images))
+
+    def scores(self, weights: np.ndarray, title: str = '', quiet: bool = True) -> np.ndarray:
+        """Return the scores of the images for many weights, each image counted as often as its weight says.
+
+        Args:
+            weights: How often each image counts, (n, images) int.
+            title: For the progress bar.
+            quiet: Whether to show none. Defaults to True.
 
         Returns:
-            Scores between 0 and 1; NaN where no instance has a weight.
+            AP, AP50, AP75 and AR between 0 and 1, (n, 4); NaN where no instance has a weight.
         """
-        precision, recall, instances = self._curves(weights)
-        present = instances > 0
-        if not present.any():
-            return Scores(*[float('nan')] * 4)
-        precision = precision[:, present].mean(1)
-        return Scores(precision.mean(), precision[0], AP75=precision[5], AR=recall[:, present].mean())
+        tasks = []
+        for i, of_class in enumerate(self.matches):
+            together = max(1, CELLS // max(len(of_class.image), len(of_class.truth_image), 1))
+            tasks += [(i, slice(k, k + together)) for k in range(0, len(weights), together)]
+        sums, present = np.zeros((len(SCORES), len(weights))), np.zeros(len(weights))
+        # numpy lets threads run side by side; what they return is added in the order of the tasks.
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            done = pool.map(lambda task: self.curves[task[0]].average(weights[task[1]]), tasks)
+            for (_, rows), (precision, recall, instances) in zip(
+                tasks, tqdm(done, title, len(tasks), disable=quiet, delay=1, leave=False)
+            ):
+                has = instances > 0
+                sums[:, rows] += has * np.stack([precision.mean(0), precision[0], precision[AT_75], recall.mean(0)])
+                present[rows] += has
+        return (sums / np.where(present > 0, present, np.nan)).T
 
-    def class_scores(self, weights: np.ndarray) -> dict[str, ClassScores]:
-        """Return the scores of each class that has an instance in the weighted images."""
-        precision, _, instances = self._curves(weights)
-        return {
-            self.names[i]: ClassScores(float(precision[:, i].mean()), float(precision[5, i]))
-            for i in np.flatnonzero(instances)
-        }
-
-    def _curves(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Average precision and last recall of each threshold and class, (T, C), and the classes' instances, (C,)."""
-        weights = weights.astype(np.int32)
-        instances = np.bincount(self.truth_class, weights[self.truth_image], self.classes)
-        shape = len(IOU_THRESHOLDS), self.classes
-        if not len(self.segment):
-            return np.zeros(shape), np.zeros(shape), instances
-        detections = _sums(weights[self.image])
-        detections = detections[self.end] - detections[self.begin]
-        if len(self.skipped_image):
-            skipped = _sums(weights[self.skipped_image])
-            detections -= skipped[self.skipped[1]] - skipped[self.skipped[0]]
-        matches = _sums(weights[self.match_image])
-        matches = matches[1:] - matches[self.first][self.segment_rank]
-        precision = matches / np.maximum(detections, 1)
-        # The precision of a recall is the best from there on: the running maximum from the end, in each segment apart.
-        apart = 2.0 * (len(self.first) - self.segment_rank)
-        precision = np.maximum.accumulate((precision + apart)[::-1])[::-1] - apart
-        recall = matches / np.maximum(instances, 1)[self.match_class]
-        reached = _recalls_up_to(recall)
-        steps = np.diff(reached, prepend=0)
-        steps[self.first] = reached[self.first]
-        size = shape[0] * shape[1]
-        average = np.bincount(self.segment, precision * steps, size).reshape(shape) / len(RECALLS)
-        last = np.zeros(size)
-        last[self.segment[self.first]] = np.maximum.reduceat(recall, self.first)
-        return average, last.reshape(shape), instances
+    def class_scores(self) -> dict[str, ClassScores]:
+        """Return the scores of each class that has an instance."""
+        once = np.ones((1, self.images), dtype=np.int32)
+        scores = {}
+        for i, name in enumerate(self.classes):
+            precision, _, instances = self.curves[i].average(once)
+            if instances[0]:
+                scores[name] = ClassScores(float(precision.mean()), float(precision[AT_75, 0]))
+        return scores
 
 
-def _sums(values: np.ndarray) -> np.ndarray:
-    """Cumulative sums with a 0 before them."""
-    sums = np.zeros(len(values) + 1, dtype=np.int32)
-    np.cumsum(values, out=sums[1:])
-    return sums
+def usable_cores() -> int:
+    """Return the cores that this process may use, which a container or a job makes fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
-def _recalls_up_to(recall: np.ndarray) -> np.ndarray:
-    """How many of the 101 recalls are not above, which is np.searchsorted(RECALLS, recall, 'right'), but faster."""
-    floor = (recall * 100).astype(np.int32)  # may be one off either way, since .07 * 100 is 7.000000000000001
-    padded = np.append(RECALLS, np.inf)
-    return floor + (padded[floor] <= recall) + (padded[floor + 1] <= recall)
+def _behind_none(images: np.ndarray) -> np.ndarray:
+    """The images with one before them that :func:`_sums` counts as nothing."""
+    return np.concatenate([np.zeros(1, dtype=np.intp), images])
+
+
+def _sums(weights: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """How often the images before each count, and last all of them, from row to row, (n, len(images)).
+
+    What counts between two is the difference of their sums.
+    """
+    sums = weights.take(images, axis=1)
+    sums[:, 0] = 0
+    return np.cumsum(sums.ravel(), out=sums.ravel()).reshape(sums.shape)
+
+
+def _recalls_up_to(found: np.ndarray, instances: np.ndarray) -> np.ndarray:
+    """How many of the 101 recalls found / instances reaches: np.searchsorted(RECALLS, recall, 'right'), but faster.
+
+    Args:
+        found: (n, m) int.
+        instances: (n, 1) int.
+    """
+    # A fraction that is no whole hundredth is further from one than rounding can take it.
+    reached = (found * (100 / np.maximum(instances, 1)) + (1 + 1e-9)).astype(np.int32)
+    # Of those that are, numpy's recalls lie above some, such as .35, and are not reached.
+    rows = np.flatnonzero((instances > 0) & (instances % TENTHS == 0))
+    if len(rows):
+        reached[rows] -= RECALLS.take(reached[rows] - 1) > found[rows] / instances[rows]
+    return reached

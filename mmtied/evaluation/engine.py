@@ -20,7 +20,6 @@ from .scores import SCORES, Scores
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 MAX_DETECTIONS = 100  # of a class and image, as in COCO
-CHUNK = 5000  # images whose matches are read together: they come as dictionaries, large ones are slow and need memory
 # The reference API ignores instances beyond its largest area and whatever matches them, in every size: that is how
 # instances are left out of an evaluation without turning the detections of them into false positives.
 IGNORED_AREA = 1e11
@@ -47,7 +46,6 @@ class HotcocoEngine:
         quiet: bool = True,
         max_dets: int = MAX_DETECTIONS,
     ) -> None:
-        self.rows, self.quiet = len(found.score), quiet
         self.pieces = cut(truth, found, iou_type=iou_type, max_dets=max_dets)
         self.evaluation = hotcoco_evaluation(self.pieces.truth, self.pieces.found, iou_type=iou_type, ignored=ignored)
         # One range of areas and one limit of detections: no other score is read.
@@ -69,29 +67,6 @@ class HotcocoEngine:
         names = ['AR100' if name == 'AR' else name for name in SCORES]
         return [Scores(*(_score(slices[str(i)][name]) for name in names)) for i in range(len(parts))]
 
-    def matches(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return which detections matched an instance, and which count at all, both (thresholds, detections) bool.
-
-        What matches a crowd or an ignored instance does not count, nor what is beyond the limit of detections.
-        """
-        matched = np.zeros((len(IOU_THRESHOLDS), self.rows), dtype=bool)
-        counted = matched.copy()
-        images = self.evaluation.params.img_ids
-        chunks = [images[i : i + CHUNK] for i in range(0, len(images), CHUNK)]
-        steps = [(chunk, i) for chunk in chunks for i in range(len(IOU_THRESHOLDS))]
-        for chunk, i in tqdm(steps, 'matches', disable=self.quiet, delay=1, leave=False):
-            if len(chunks) > 1 and i == 0:
-                self.evaluation.params.img_ids = chunk
-                self.evaluation.evaluate()
-            # No score reaches 2: the search for wrong labels, which takes time, is spared.
-            diagnosis = self.evaluation.image_diagnostics(iou_thr=IOU_THRESHOLDS[i], score_thr=2.0)
-            for array, key in ((counted, 'dt_status'), (matched, 'dt_match')):
-                array[i, self.pieces.rows[np.fromiter(diagnosis[key], np.int64, len(diagnosis[key])) - 1]] = True
-        if len(chunks) > 1:
-            self.evaluation.params.img_ids = images
-            self.evaluation.evaluate()
-        return matched, counted
-
 
 class PycocotoolsEngine:
     """pycocotools, the reference API: slower. The arguments and methods are those of :class:`HotcocoEngine`."""
@@ -109,7 +84,6 @@ class PycocotoolsEngine:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
 
-        self.rows = len(found.score)
         self.pieces = cut(truth, found, iou_type=iou_type, max_dets=max_dets)
         truth, found = self.pieces.truth, self.pieces.found
         shape = {'segmentation': found.masks} if iou_type == 'segm' else {'bbox': found.boxes.tolist()}
@@ -163,16 +137,6 @@ class PycocotoolsEngine:
             values = (value[value > -1] for value in (precision, at_50, at_75, recall))
             scores.append(Scores(*(_score(value.mean() if value.size else -1) for value in values)))
         return scores
-
-    def matches(self) -> tuple[np.ndarray, np.ndarray]:
-        matched = np.zeros((len(IOU_THRESHOLDS), self.rows), dtype=bool)
-        counted = matched.copy()
-        for entry in self.evaluated[:, 0].ravel():
-            if entry is not None and entry['dtIds']:
-                rows = self.pieces.rows[np.array(entry['dtIds']) - 1]
-                counted[:, rows] = entry['dtIgnore'] == 0
-                matched[:, rows] = (entry['dtMatches'] > 0) & counted[:, rows]
-        return matched, counted
 
 
 ENGINES: dict[str, type[HotcocoEngine] | type[PycocotoolsEngine]] = {

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from ..coco.data import Detections, GroundTruth
-from .matching import Matches, match
+from .matching import Candidates, Matches
 from .overlaps import Overlaps, find_overlaps
 from .scores import Errors
 
@@ -44,7 +44,8 @@ class Hits:
 
     def matches(self, uncounted: np.ndarray) -> Matches:
         """Return what the detections find at IoU .5, where some annotations do not count, (annotations,) bool."""
-        return match(self.truth, self.found, self.overlaps, threshold=MATCH_IOU, uncounted=uncounted)
+        candidates = Candidates(self.truth, self.found, self.overlaps, least=MATCH_IOU)
+        return candidates.match(MATCH_IOU, uncounted)
 
     def best(self, uncounted: np.ndarray) -> tuple[Best, Best]:
         """Return each detection's best instance of its own class, and of the others."""
@@ -136,7 +137,7 @@ def image_f1(hits: Hits) -> np.ndarray:
     """Return each image's F1 at IoU .5, (images,); NaN where there is nothing to find and nothing was found."""
     truth, found, images = hits.truth, hits.found, len(hits.truth.images)
     matches = hits.matches(truth.uncounted)
-    right = np.bincount(found.image[(matches.truth >= 0) & ~matches.forgiven], minlength=images)
+    right = np.bincount(found.image[matches.right], minlength=images)
     wrong = np.bincount(found.image[matches.truth < 0], minlength=images)
     wanted = np.bincount(truth.image[~truth.uncounted], minlength=images)
     # 2 tp / (2 tp + fp + fn), where fn = wanted - tp.

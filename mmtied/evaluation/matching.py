@@ -1,7 +1,7 @@
 """Which detection finds which instance at one IoU threshold, by the rules of the reference API and without its limit.
 
-The errors count every detection, also where the scores stop at 100 of a class and image. What is matched for the
-scores, at ten thresholds, is the engines' own.
+The errors count every detection, also where the scores stop at 100 of a class and image. Resampling needs the matches
+themselves, which the COCO libraries give only as one dictionary an image and class; the scores are theirs.
 """
 
 from __future__ import annotations
@@ -28,37 +28,50 @@ class Matches:
     forgiven: np.ndarray
     found: np.ndarray
 
+    @property
+    def right(self) -> np.ndarray:
+        """Which detections match an instance that counts, (detections,) bool."""
+        return (self.truth >= 0) & ~self.forgiven
 
-def match(
-    truth: GroundTruth, found: Detections, overlaps: Overlaps, threshold: float, uncounted: np.ndarray
-) -> Matches:
-    """Match detections of an instance's class, the highest score first, each with the free instance it fits best.
 
-    What remains may match an instance that does not count, and any number of detections one crowd region.
+class Candidates:
+    """Pairs of a detection and an annotation of its class in the order in which they are tried.
 
     Args:
         truth, found: As ``mmtied.coco`` has checked them.
-        overlaps: All pairs from the threshold up, of all classes.
-        threshold: The least IoU of a match.
-        uncounted: Annotations that do not count, crowd regions among them, (annotations,) bool.
+        overlaps: Pairs, of any classes.
+        least: The least IoU that is asked for.
     """
-    same_class = found.category[overlaps.found] == truth.category[overlaps.truth]
-    pairs = overlaps.part(same_class & (overlaps.iou >= threshold))
-    rank = np.empty(len(found.score), dtype=np.int64)
-    rank[np.argsort(-found.score, kind='stable')] = np.arange(len(rank))
-    # Of equal IoUs the reference API takes the last annotation, so a detection's best pair is its last here.
-    order = np.lexsort((pairs.truth, pairs.iou, rank[pairs.found]))
-    pairs = pairs.part(order)
-    counts = ~uncounted[pairs.truth]
-    of_found = np.full(len(found.score), -1)
-    _assign(pairs.part(counts), of_found, rank=rank)
-    crowd = truth.iscrowd[pairs.truth]
-    _assign(pairs.part(~counts), of_found, rank=rank, shared=crowd[~counts])
-    hit = np.zeros(len(truth.image), dtype=bool)
-    hit[of_found[of_found >= 0]] = True
-    forgiven = of_found >= 0
-    forgiven[forgiven] = uncounted[of_found[forgiven]]
-    return Matches(of_found, forgiven, found=hit)
+
+    def __init__(self, truth: GroundTruth, found: Detections, overlaps: Overlaps, least: float) -> None:
+        self.truth, self.found = truth, found
+        same_class = found.category[overlaps.found] == truth.category[overlaps.truth]
+        pairs = overlaps.part(same_class & (overlaps.iou >= least))
+        self.rank = np.empty(len(found.score), dtype=np.int64)
+        self.rank[np.argsort(-found.score, kind='stable')] = np.arange(len(self.rank))
+        # Of equal IoUs the reference API takes the last annotation, so a detection's best pair is its last here.
+        self.pairs = pairs.part(np.lexsort((pairs.truth, pairs.iou, self.rank[pairs.found])))
+
+    def match(self, threshold: float, uncounted: np.ndarray) -> Matches:
+        """Match detections of an instance's class, the highest score first, each with the free instance it fits best.
+
+        What remains may match an instance that does not count, and any number of detections one crowd region.
+
+        Args:
+            threshold: The least IoU of a match.
+            uncounted: Annotations that do not count, crowd regions among them, (annotations,) bool.
+        """
+        pairs = self.pairs.part(self.pairs.iou >= threshold)
+        counts = ~uncounted[pairs.truth]
+        of_found = np.full(len(self.found.score), -1)
+        _assign(pairs.part(counts), of_found, rank=self.rank)
+        crowd = self.truth.iscrowd[pairs.truth]
+        _assign(pairs.part(~counts), of_found, rank=self.rank, shared=crowd[~counts])
+        hit = np.zeros(len(self.truth.image), dtype=bool)
+        hit[of_found[of_found >= 0]] = True
+        forgiven = of_found >= 0
+        forgiven[forgiven] = uncounted[of_found[forgiven]]
+        return Matches(of_found, forgiven, found=hit)
 
 
 def _assign(pairs: Overlaps, of_found: np.ndarray, rank: np.ndarray, shared: np.ndarray | None = None) -> None:

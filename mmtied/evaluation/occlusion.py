@@ -147,9 +147,7 @@ class Measured:
 
     def class_scores(self) -> dict[str, ClassScores]:
         """Return the scores of each class that has an instance in the row."""
-        weights = np.zeros(self.matches.images, dtype=np.int32)
-        weights[self.row.images] = 1
-        return self.matches.class_scores(weights)
+        return self.matches.part(self.row.images).class_scores()
 
 
 def _evaluate(
@@ -249,8 +247,7 @@ def _measure(
         errors = count_errors(hits, parts, ignored=ignored)
         accumulator = None
         if settings.bootstrap or settings.random_subsets or settings.per_class:
-            matched, counted = engine.matches()
-            accumulator = Accumulator(truth, found, matched=matched, counted=counted, ignored=ignored)
+            accumulator = Accumulator.of(truth, found, settings.matched, ignored=ignored, max_dets=settings.max_dets)
         for i, of_row, errors_of_row in zip(group, scores, errors):
             measured[i] = Measured(rows[i], of_row, errors=errors_of_row, accumulator=accumulator)
     return [measured[i] for i in range(len(rows))]

@@ -47,10 +47,9 @@ def find_overlaps(truth: GroundTruth, found: Detections, iou_type: str, least: f
         iou_type: 'bbox' or 'segm'.
         least: The value.
     """
-    blocks = _mask_ious(truth, found) if iou_type == 'segm' else _box_ious(truth, found)
-    parts = [(rows[iou >= least], columns[iou >= least], iou[iou >= least]) for rows, columns, iou in blocks]
+    parts = list(_ious(truth, found, iou_type=iou_type, least=least))
     rows, columns, iou = (np.concatenate(part) for part in zip(*parts)) if parts else (np.zeros(0, int),) * 3
-    order = np.lexsort((columns, rows))
+    order = np.argsort(rows, kind='stable')
     return Overlaps(rows[order], columns[order], iou=iou[order].astype(np.float64))
 
 
@@ -89,26 +88,46 @@ def _chunks(counts: np.ndarray) -> Iterator[np.ndarray]:
     yield from filter(len, np.split(rows, np.flatnonzero(np.diff(np.cumsum(counts[rows]) // PAIRS)) + 1))
 
 
-def _box_ious(truth: GroundTruth, found: Detections) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    areas = [entries.boxes[:, 2:].prod(1) for entries in (found, truth)]
-    for rows, columns in meeting_boxes(found.image, found.boxes, truth.image, truth.boxes):
-        first, second = found.boxes[rows], truth.boxes[columns]
-        low = np.maximum(first[:, :2], second[:, :2])
-        common = np.minimum(first[:, :2] + first[:, 2:], second[:, :2] + second[:, 2:]) - low
-        meet = (common > 0).all(1)
-        rows, columns, common = rows[meet], columns[meet], common[meet].prod(1)
-        own = areas[0][rows]
-        yield rows, columns, common / np.where(truth.iscrowd[columns], own, own + areas[1][columns] - common)
-
-
-def _mask_ious(truth: GroundTruth, found: Detections) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def _ious(
+    truth: GroundTruth, found: Detections, iou_type: str, least: float
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield rows of detections, rows of annotations and their IoUs, image by image, ascending in each."""
     for index, rows, columns in by_image(found, truth):
-        crowds = truth.iscrowd[columns].astype(np.uint8).tolist()
-        regions = masks_of(truth, columns, truth.images[index])
-        for part in np.array_split(rows, -(-len(rows) * len(columns) // PAIRS)):
-            ious = rle.iou(masks_of(found, part, truth.images[index]), regions, crowds)
-            own, others = np.nonzero(ious > 0)
+        size = len(rows) * len(columns)
+        if iou_type == 'bbox' and size > PAIRS:
+            yield _box_ious(truth, found, rows=rows, columns=columns, least=least)
+            continue
+        crowds = truth.iscrowd[columns].astype(np.uint8)
+        regions = _regions(truth, columns, image=truth.images[index], iou_type=iou_type)
+        for part in np.array_split(rows, -(-size // PAIRS)):
+            ious = rle.iou(_regions(found, part, image=truth.images[index], iou_type=iou_type), regions, crowds)
+            own, others = np.nonzero(ious >= least)
             yield part[own], columns[others], ious[own, others]
+
+
+def _box_ious(
+    truth: GroundTruth, found: Detections, rows: np.ndarray, columns: np.ndarray, least: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same of one image with very many boxes."""
+    kept = []
+    for own, others in meeting_boxes(found.image[rows], found.boxes[rows], truth.image[columns], truth.boxes[columns]):
+        own, others = rows[own], columns[others]
+        first, second = found.boxes[own], truth.boxes[others]
+        low = np.maximum(first[:, :2], second[:, :2])
+        common = (np.minimum(first[:, :2] + first[:, 2:], second[:, :2] + second[:, 2:]) - low).clip(0).prod(1)
+        area = first[:, 2:].prod(1)
+        union = np.where(truth.iscrowd[others], area, area + second[:, 2:].prod(1) - common)
+        iou = np.divide(common, union, out=np.zeros(len(own)), where=common > 0)
+        meet = iou >= least
+        kept.append((own[meet], others[meet], iou[meet]))
+    own, others, iou = (np.concatenate(part) for part in zip(*kept)) if kept else (rows[:0], columns[:0], np.zeros(0))
+    order = np.lexsort((others, own))
+    return own[order], others[order], iou[order]
+
+
+def _regions(entries: Entries, rows: np.ndarray, image: dict, iou_type: str) -> np.ndarray | list[dict]:
+    """Boxes or masks of one image as pycocotools takes them."""
+    return masks_of(entries, rows, image) if iou_type == 'segm' else entries.boxes[rows]
 
 
 def by_image(first: Entries, second: Entries) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:

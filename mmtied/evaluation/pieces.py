@@ -28,13 +28,11 @@ class Pieces:
         found: The detections, in the same order; scores are ranks where something was cut, since the order of
             detections of equal score would depend on the piece.
         image: Index of each piece's image, (pieces,).
-        rows: Of the detections among all of the set, those beyond the limit included, (n,).
     """
 
     truth: GroundTruth
     found: Detections
     image: np.ndarray
-    rows: np.ndarray
 
     def of(self, images: np.ndarray) -> np.ndarray:
         """Return the indices of the pieces of images, given by their indices."""
@@ -65,14 +63,13 @@ def cut(truth: GroundTruth, found: Detections, iou_type: str, max_dets: int) -> 
         max_dets: How many detections of a class and image count.
     """
     within = within_limit(found, max_dets)
-    rows = np.flatnonzero(within)
-    if len(rows) < len(within):
+    if not within.all():
         found = found.rows(within)
     count = len(truth.images)
     tables = np.bincount(truth.image, minlength=count) * np.bincount(found.image, minlength=count)
     large = tables > LARGEST_TABLE
     if not large.any():
-        return Pieces(truth, found, image=np.arange(count), rows=rows)
+        return Pieces(truth, found, image=np.arange(count))
     truth_rows, found_rows = (np.flatnonzero(large[entries.image]) for entries in (truth, found))
     pairs = find_overlaps(truth.rows(truth_rows), found.rows(large[found.image]), iou_type, least=LEAST_IOU)
     pairs_truth, pairs_found = truth_rows[pairs.truth], found_rows[pairs.found]
@@ -111,7 +108,6 @@ def cut(truth: GroundTruth, found: Detections, iou_type: str, max_dets: int) -> 
         ),
         found=replace(found, image=piece[instances:], score=rank / len(rank)),
         image=of_piece,
-        rows=rows,
     )
 
 

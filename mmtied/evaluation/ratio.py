@@ -14,7 +14,10 @@ from tqdm import tqdm
 
 from ..coco.data import GroundTruth
 from ..coco.masks import to_rle
-from .regions import make_region
+from .regions import corners, covered_on_grid, make_region
+
+FEW_BOXES = 64  # of an image: grids of more are large, so that nothing is gained by taking several together
+CELLS = 1 << 20  # of the grids that are made together
 
 
 def occlusion_ratio(
@@ -138,6 +141,13 @@ def image_ratios(
     """
     ratios = np.full(len(truth.images), np.nan)
     covering = ~truth.iscrowd if ignored_occlude else ~truth.uncounted
+    if definition == 'covered' and region == 'bbox' and not same_class:
+        for rows, covered, areas in _covered_boxes(truth, np.flatnonzero(covering)):
+            counts = ~truth.ignore[rows]
+            of_images = np.where(counts, covered, 0).sum(1), np.where(counts, areas, 0).sum(1)
+            shares = np.divide(*of_images, out=np.zeros(len(rows)), where=of_images[1] > 0).clip(max=1)
+            ratios[truth.image[rows[:, 0]]] = np.where(counts.any(1), shares, np.nan)
+            covering[rows] = False
     for index, rows, boxes, masks, classes in _instances(truth, covering, definition, region, same_class, quiet):
         counted = ~truth.ignore[rows]
         ratios[index] = occlusion_ratio(boxes, masks, definition, classes, None if counted.all() else counted)
@@ -167,6 +177,26 @@ def instance_ratios(
         shares[rows] = instance_occlusion(boxes, masks, definition, classes)
     shares[truth.uncounted] = np.nan
     return shares
+
+
+def _covered_boxes(truth: GroundTruth, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield images of equally many boxes together, as one array costs much less than many: all but the largest images.
+
+    Args:
+        truth: The boxes.
+        rows: Of those that cover and are covered.
+
+    Yields:
+        Rows of the annotations, the area of each that the others of its image cover, and the area of each, all
+        (images, n).
+    """
+    rows = rows[np.argsort(truth.image[rows], kind='stable')]
+    _, starts, counts = np.unique(truth.image[rows], return_index=True, return_counts=True)
+    for count in np.unique(counts[counts <= FEW_BOXES]).tolist():
+        of_images = rows[starts[counts == count][:, None] + np.arange(count)]
+        for some in np.array_split(of_images, -(-len(of_images) // max(1, CELLS // (4 * count**2)))):
+            low, high = corners(truth.boxes[some])
+            yield some, covered_on_grid(low, high), (high - low).prod(-1)
 
 
 def _instances(

@@ -68,8 +68,7 @@ class Boxes:
 
     def __init__(self, boxes: np.ndarray) -> None:
         self.boxes = boxes
-        self.low = np.round(boxes[:, :2], DECIMALS)
-        self.high = np.round(boxes[:, :2] + boxes[:, 2:], DECIMALS)
+        self.low, self.high = corners(boxes)
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -85,17 +84,13 @@ class Boxes:
         """Return the area of each instance that the others cover, (n,)."""
         if len(self) < 2:
             return np.zeros(len(self))
-        if len(self) > LARGEST_GRID:
-            return self._scan()[0]
-        widths, heights, count = self._grid()
-        # A box is covered where two boxes or more lie. All terms are sums of areas, so that none is exactly 0.
-        return ((widths @ (count > 1)) * heights).sum(1)
+        return self._scan()[0] if len(self) > LARGEST_GRID else covered_on_grid(self.low, self.high)
 
     def union(self) -> tuple[float, float]:
         """Return the area under two instances or more, and that of the union."""
         if len(self) > LARGEST_GRID:
             return self._scan()[1:]
-        widths, heights, count = self._grid()
+        widths, heights, count = _grid(self.low, self.high)
         cells = widths.max(0)[:, None] * heights.max(0)
         return float(cells[count > 1].sum()), float(cells[count > 0].sum())
 
@@ -110,17 +105,6 @@ class Boxes:
             # Behind the diagonal each pair is once.
             common += np.triu(areas, begin + 1).sum()
         return float(common), float(self.areas().sum())
-
-    def _grid(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Widths of the columns and heights of the rows that each box spans, and the number of boxes on each cell."""
-        spans = []
-        for axis in (0, 1):
-            # Equal cuts make cells without width, which count for nothing.
-            cuts = np.sort(np.concatenate([self.low[:, axis], self.high[:, axis]]))
-            spanned = (self.low[:, axis, None] <= cuts[:-1]) & (cuts[:-1] < self.high[:, axis, None])
-            spans.append((spanned, spanned * np.diff(cuts)))
-        (columns, widths), (rows, heights) = spans
-        return widths, heights, columns.T.astype(np.float32) @ rows.astype(np.float32)
 
     def _scan(self) -> tuple[np.ndarray, float, float]:
         """Covered area of each box, area under two boxes or more, and area of the union, in memory for one row.
@@ -161,6 +145,35 @@ class Boxes:
                 boxes = owner[found[steps[found] > 0]]
                 covered[boxes] += height * (sums[index[position[boxes + count]]] - sums[index[position[boxes]]])
         return covered, float(twice), float(once)
+
+
+def corners(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lower and the upper corner of boxes (…, 4), both (…, 2)."""
+    return np.round(boxes[..., :2], DECIMALS), np.round(boxes[..., :2] + boxes[..., 2:], DECIMALS)
+
+
+def covered_on_grid(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Return the area of each box that the others of its image cover, (…, n).
+
+    Args:
+        low, high: Corners of the n boxes of each image, (…, n, 2).
+    """
+    widths, heights, count = _grid(low, high)
+    # A box is covered where two boxes or more lie. All terms are sums of areas, so that none is exactly 0.
+    return ((widths @ (count > 1)) * heights).sum(-1)
+
+
+def _grid(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Widths of the columns and heights of the rows that each box spans, and the number of boxes on each cell."""
+    spans = []
+    for axis in (0, 1):
+        # Equal cuts make cells without width, which count for nothing.
+        cuts = np.sort(np.concatenate([low[..., axis], high[..., axis]], axis=-1), axis=-1)
+        begins = cuts[..., None, :-1]
+        spanned = (low[..., axis, None] <= begins) & (begins < high[..., axis, None])
+        spans.append((spanned, spanned * np.diff(cuts)[..., None, :]))
+    (columns, widths), (rows, heights) = spans
+    return widths, heights, columns.astype(np.float32).swapaxes(-1, -2) @ rows.astype(np.float32)
 
 
 class Masks:

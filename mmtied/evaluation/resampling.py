@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from tqdm import tqdm
 
 from .accumulator import Accumulator
 
 CONFIDENCE = 0.95
+CELLS = 1 << 25  # images by samples whose weights are held together: 128 MiB
 FEWEST = 10  # images: of fewer, intervals are much too narrow
 
 
@@ -38,15 +36,16 @@ def bootstrap(
     Returns:
         Scores (count, detectors, 4); NaN where a sample holds no instance.
     """
-    inside = _weights(detectors[0], images, 1)
-    detectors = [matches.part(inside > 0) for matches in detectors]
+    detectors = [matches.part(images) for matches in detectors]
 
-    def sample(rng: np.random.Generator) -> list[tuple]:
-        times = np.bincount(rng.integers(0, len(images), len(images)), minlength=len(images))
-        weights = _weights(detectors[0], images, times)
-        return [tuple(matches.scores(weights)) for matches in detectors]
+    def draw(rng: np.random.Generator) -> np.ndarray:
+        return np.bincount(rng.integers(0, len(images), len(images)), minlength=len(images))
 
-    return _repeat(sample, count, seed=seed, title=title, quiet=quiet)
+    samples = [
+        np.stack([matches.scores(weights, title=title, quiet=quiet) for matches in detectors], axis=1)
+        for weights in _weights(draw, count, size=len(images), seed=seed)
+    ]
+    return np.concatenate(samples)
 
 
 def random_subsets(
@@ -61,11 +60,13 @@ def random_subsets(
         count, seed, title, quiet: As in :func:`bootstrap`.
     """
 
-    def sample(rng: np.random.Generator) -> tuple:
-        weights = _weights(matches, rng.choice(images, size, replace=False), 1)
-        return tuple(matches.part(weights > 0).scores(weights))
+    matches = matches.part(images)
 
-    return _repeat(sample, count, seed=seed, title=title, quiet=quiet)
+    def draw(rng: np.random.Generator) -> np.ndarray:
+        return np.bincount(rng.choice(len(images), size, replace=False), minlength=len(images))
+
+    drawn = _weights(draw, count, size=len(images), seed=seed)
+    return np.concatenate([matches.scores(weights, title=title, quiet=quiet) for weights in drawn])
 
 
 def middle(samples: np.ndarray) -> tuple[float, float]:
@@ -90,20 +91,10 @@ def interval(samples: np.ndarray, estimate: float) -> tuple[float, float]:
     return low + shift, high + shift
 
 
-def _weights(matches: Accumulator, images: np.ndarray, values: np.ndarray | int) -> np.ndarray:
-    weights = np.zeros(matches.images, dtype=np.int32)
-    weights[images] = values
-    return weights
-
-
-def _cores() -> int:
-    """The cores that this process may use, which a container or a job makes fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-
-
-def _repeat(sample: Callable, count: int, seed: Sequence[int], title: str, quiet: bool) -> np.ndarray:
-    # numpy lets threads run side by side; each sample has a generator of its own, so their order does not matter.
-    generators = (np.random.default_rng([*seed, i]) for i in range(count))
-    with ThreadPoolExecutor(_cores()) as pool:
-        scores = pool.map(sample, generators)
-        return np.array(list(tqdm(scores, title, count, disable=quiet, delay=1, leave=False)))
+def _weights(draw: Callable, count: int, size: int, seed: Sequence[int]) -> Iterator[np.ndarray]:
+    """Yield the weights of the samples, (n, size) int, as many samples together as memory allows."""
+    together = max(1, CELLS // size)
+    for first in range(0, count, together):
+        # A generator for each sample: how many are drawn together changes none of them.
+        rows = [draw(np.random.default_rng([*seed, i])) for i in range(first, min(first + together, count))]
+        yield np.array(rows, dtype=np.int32)

@@ -8,7 +8,6 @@ import numpy as np
 
 from ..evaluation import evaluate_occlusion
 from ..evaluation.accumulator import Accumulator
-from ..evaluation.engine import HotcocoEngine
 from ..evaluation.errors import Hits, redundant_partials
 from ..evaluation.resampling import bootstrap
 from ..evaluation.scores import SCORES
@@ -27,8 +26,7 @@ def score_run(ground_truth: Path, results: Path) -> dict:
     """
     result = evaluate_occlusion(ground_truth, results, 'bbox')
     truth, found = result.ground_truth, result.detections
-    matches = HotcocoEngine(truth, found, 'bbox').matches()
-    accumulator = Accumulator(truth, found, *matches)
+    accumulator = Accumulator.of(truth, found, 'bbox')
     parts = [np.arange(len(truth.images)), *(np.flatnonzero(result.image_bins == i) for i in range(len(result.bins)))]
     rows = []
     for i, (row, images) in enumerate(zip([result.all, *result.bins], parts)):
