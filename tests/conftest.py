@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import runpy
@@ -9,6 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import mmengine.config.utils
 import numpy as np
 import profiles
 import pytest
@@ -20,6 +22,8 @@ from pages import PATIENCE
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = Path(os.environ.get('MMTIED_TEST_DATA', ROOT.parent / 'shared' / 'data'))
 profiles.register()
+# It reads all of mmdet's metafiles anew for each config that inherits from one of mmdet's.
+mmengine.config.utils._get_cfg_metainfo = functools.cache(mmengine.config.utils._get_cfg_metainfo)
 if 'PYTEST_XDIST_WORKER_COUNT' in os.environ:
     # Side by side they share the cores, and so do the processes that they start.
     threads = max(1, (os.cpu_count() or 1) // int(os.environ['PYTEST_XDIST_WORKER_COUNT']))

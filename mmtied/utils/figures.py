@@ -13,8 +13,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager
 from matplotlib.ft2font import FT2Font
+from matplotlib.legend import Legend
 from matplotlib.patches import Patch
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from .files import written_aside
 
@@ -94,15 +96,24 @@ def add_legend(figure: Figure, patches: Sequence[Patch]) -> None:
     for patch in patches:
         patch.set_label('\n'.join(wrap(str(patch.get_label()), LONGEST_LINE, drop_whitespace=False)))
     renderer = FigureCanvasAgg(figure).get_renderer()
-    for columns in range(len(patches), 0, -1):
+
+    def put(columns: int) -> tuple[Legend, Bbox]:
         legend = figure.legend(handles=patches, loc='outside lower center', ncols=columns, frameon=False, fontsize=9)
         fit_fonts(figure)
         with warnings.catch_warnings():
             warnings.filterwarnings('ignore', MISSING)
-            box = legend.get_window_extent(renderer)
-        if box.width <= figure.bbox.width - 2 * MARGIN or columns == 1:
-            break
+            return legend, legend.get_window_extent(renderer)
+
+    fits, too_many = 1, len(patches) + 1
+    while too_many - fits > 1:
+        columns = (fits + too_many) // 2
+        legend, box = put(columns)
         legend.remove()
+        if box.width <= figure.bbox.width - 2 * MARGIN:
+            fits = columns
+        else:
+            too_many = columns
+    _, box = put(fits)
     figure.set_figheight(figure.get_figheight() + box.height / figure.dpi)
     width = (box.width + 2 * MARGIN) / figure.dpi
     figure.set_figwidth(max(figure.get_figwidth(), width))

@@ -83,8 +83,8 @@ def test_classes_are_scored_as_by_the_reference():
         )
         alone = truth | {'annotations': annotations, 'categories': [category]}
         wanted = reference(alone, of_class, 'bbox', images)
-        ours = scores[category['name']]
-        assert (ours.AP, ours.AP75) == pytest.approx((wanted['AP'], wanted['AP75']), abs=1e-9)
+        for measure in ('AP', 'AP75'):
+            assert scores[category['name']][measure] == pytest.approx(wanted[measure], abs=1e-9)
 
 
 def test_only_a_hundred_detections_of_a_class_count():
