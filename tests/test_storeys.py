@@ -23,6 +23,7 @@ TOWERS = (
         'layers',
         'tying',
         'models',
+        'deploy',
         'zoo',
         'inferencer',
         'analysis',

@@ -37,7 +37,7 @@ def test_configs_by_name():
 
 
 @pytest.mark.slow
-def test_the_page_in_the_docs_is_made_by_the_code():
+def test_the_page_in_the_docs_is_made_by_the_code(uninitialised):
     made = page(ROOT)
     assert (ROOT / 'docs/zoo.md').read_text(encoding='utf-8') == made
     for name in config_files():
@@ -45,7 +45,7 @@ def test_the_page_in_the_docs_is_made_by_the_code():
 
 
 @pytest.mark.slow
-def test_figure_shows_the_published_numbers():
+def test_figure_shows_the_published_numbers(uninitialised):
     figure = draw_published(ROOT)
     shown = {
         (axes.get_title(), text.get_text()): tuple(line.get_xydata()[0])

@@ -39,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', help='pickle file for the predictions')
     parser.add_argument('--show', action='store_true', help='show the predictions in a window')
     parser.add_argument('--show-dir', help='folder in WORK_DIR/TIMESTAMP for images with the predictions drawn')
+    parser.add_argument(
+        '--deploy', action='store_true', help='test the form that costs least: grouped layers, norms folded'
+    )
     parser.add_argument('--wait-time', type=float, default=2, help='seconds between shown images (default: 2)')
 
 
@@ -54,6 +57,8 @@ def main(args: argparse.Namespace) -> None:
         hook.out_dir = args.show_dir
     elif args.show or args.show_dir:
         config = trigger_visualization_hook(config, args)
+    if args.deploy:
+        config.custom_hooks = [*config.get('custom_hooks', []), dict(type='mmtied.DeployHook')]
     runner = build_runner(config, args, 'test_loop')
     refuse_other_networks(runner.model, args.checkpoint)
     if args.out is not None:

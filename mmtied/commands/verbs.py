@@ -23,6 +23,7 @@ VERBS: dict[str, tuple[str, str]] = {
     'scenes': ('occluded_scenes', 'make a data set of occluded scenes'),
     'train': ('train', "train a detector or classifier, as mmdet's tools/train.py"),
     'test': ('test', "test a detector or classifier, as mmdet's tools/test.py"),
+    'export': ('export', 'write a network as an ONNX file, in the form that costs least to run'),
     'convert': ('convert_weights', 'make a warm start for a tied backbone from an ordinary checkpoint'),
     'complexity': ('complexity', 'print the published sizes of the networks beside ours'),
     'similarity': ('filter_similarity', 'compare the filters of networks'),

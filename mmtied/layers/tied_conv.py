@@ -6,6 +6,9 @@ https://arxiv.org/abs/2009.12021, Eq. 3 and 4.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
 import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
@@ -86,13 +89,46 @@ class TiedConv2d(nn.Conv2d):
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.blocks = blocks
+        if blocks > 1:
+            # Nothing but a place in the graph: mmengine's `efficient_conv_bn_eval` looks for the module in front of
+            # every norm, and finds the functions of :meth:`forward` otherwise.
+            self.output = nn.Identity()
+        self._choose_form()
+
+    def _apply(self, fn: Callable, recurse: bool = True) -> TiedConv2d:
+        # A move to another device or memory layout: from now on the form that suits it.
+        super()._apply(fn, recurse)
+        self._choose_form()
+        return self
+
+    def _choose_form(self) -> None:
+        """Decide between the two forms by where the weight lies, so that tracing a network finds no decision."""
+        contiguous = self.weight.stride(3) == 1  # channels last it is the number of input channels
+        self.folds = self.blocks > 1 and self.groups == 1 and self.weight.is_cuda and contiguous
 
     def forward(self, x: Tensor) -> Tensor:
         if self.blocks == 1:
             return self._conv_forward(x, self.weight, self.bias)
-        if x.is_cuda and self.groups == 1 and x.dim() == 4 and x.is_contiguous():
-            return self.fold_blocks(x)
-        return self.repeat_filters(x)
+        if torch.jit.is_scripting():  # What is scripted may be moved to another device.
+            return self.output(self.repeat_filters(x))
+        return self.output(self.fold_blocks(x) if self.folds else self.repeat_filters(x))
+
+    def repeated(self) -> tuple[Tensor, Tensor | None]:
+        """Return weight and bias of the convolution in B x G groups that computes the same.
+
+        Returns:
+            The weight, (out, in / (B G), k, k), and the bias, (out,) or None: a group's filters for each of its blocks.
+        """
+        groups, blocks = self.groups, self.blocks
+        filters, channels = self.out_channels // (blocks * groups), self.in_channels // (blocks * groups)
+        height, width = self.kernel_size
+        weight = self.weight.view(groups, 1, filters, channels, height, width)
+        weight = weight.expand(-1, blocks, -1, -1, -1, -1).reshape(-1, channels, height, width)
+        bias = self.bias
+        if bias is not None:
+            # torch's compiler takes no view of a tensor for a bias.
+            bias = bias.view(groups, 1, filters).expand(-1, blocks, -1).reshape(-1).clone()
+        return weight, bias
 
     def repeat_filters(self, x: Tensor) -> Tensor:
         """Convolve in B x G groups, with the filters of a group repeated for each of its blocks.
@@ -104,11 +140,16 @@ class TiedConv2d(nn.Conv2d):
         Args:
             x: As of the layer.
         """
-        weight = self.weight.unflatten(0, (self.groups, 1, -1))
-        weight = weight.expand(-1, self.blocks, -1, -1, -1, -1).flatten(0, 2)  # (out, in / (B G), k, k)
-        bias = self.bias
-        if bias is not None:
-            bias = bias.unflatten(0, (self.groups, 1, -1)).expand(-1, self.blocks, -1).flatten()  # (out,)
+        weight, bias = self.repeated()
+        return self.convolve_groups(x, weight, bias)
+
+    def convolve_groups(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Convolve in B x G groups.
+
+        Args:
+            x: As of the layer.
+            weight, bias: As :meth:`repeated` returns them.
+        """
         groups = self.blocks * self.groups
         if self.padding_mode == 'zeros':
             return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, groups)
@@ -119,15 +160,15 @@ class TiedConv2d(nn.Conv2d):
         """Convolve the blocks as if they were samples: one dense convolution over a view of contiguous features.
 
         On CUDA this is the published form: its time stays level where that of group convolution grows with the
-        number of groups (Fig. 3).
+        number of groups (Fig. 3). Features of another layout are copied.
 
         Args:
-            x: (N, in_channels, H, W), contiguous; the layer has no groups.
+            x: As of the layer, which has no groups.
         """
-        n, _, h, w = x.shape
-        x = x.view(n * self.blocks, self.in_channels // self.blocks, h, w)
-        x = self._conv_forward(x, self.weight, self.bias)
-        return x.reshape(n, self.out_channels, x.shape[-2], x.shape[-1])
+        blocks = (self.blocks,)
+        folded = x.unflatten(-3, blocks + (-1,)).flatten(0, -4)  # (N B, in / B, H, W)
+        folded = self._conv_forward(folded, self.weight, self.bias)
+        return folded.unflatten(0, x.shape[:-3] + blocks).flatten(-4, -3)
 
     def extra_repr(self) -> str:
         return f'{super().extra_repr()}, blocks={self.blocks}'

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 
+import torch
 import torch.utils.checkpoint as cp
 from mmcv.cnn import ContextBlock, ConvModule, build_plugin_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 # conv_cfg=dict(type='TiedConv') needs the layers registered.
-from .. import layers  # noqa: F401
+from ..layers import TiedConv2d
 
 PLUGIN_POSITIONS = ('after_conv1', 'after_conv2', 'after_conv3')
 
@@ -85,7 +87,7 @@ class Bottleneck(BaseModule):
         return x
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.with_cp and x.requires_grad:
+        if self.with_cp and torch.is_grad_enabled():
             out = cp.checkpoint(self.residual, x, use_reentrant=False)
         else:
             out = self.residual(x)
@@ -110,6 +112,38 @@ class Bottleneck(BaseModule):
                 plugin.init_weights()
 
 
+class TiedConvModule(ConvModule):
+    """mmcv's ``ConvModule`` of a tied convolution, whose filters one norm may scale differently in each block."""
+
+    def turn_on_efficient_conv_bn_eval(self, efficient_conv_bn_eval: bool = True) -> None:
+        """Fold a norm with fixed statistics into the convolution on the fly, as mmcv does, or do so no longer.
+
+        Args:
+            efficient_conv_bn_eval: Whether to. Defaults to True.
+        """
+        super().turn_on_efficient_conv_bn_eval(efficient_conv_bn_eval)
+        self.efficient_conv_bn_eval_forward: Callable | None
+        if self.efficient_conv_bn_eval_forward is not None and self.conv.blocks > 1:
+            self.efficient_conv_bn_eval_forward = fold_norm_and_convolve
+
+
+def fold_norm_and_convolve(norm: _BatchNorm, conv: TiedConv2d, x: Tensor) -> Tensor:
+    """Return the norm of the convolution, whose norm keeps its statistics, by a single convolution.
+
+    Args:
+        norm: Of the convolution's outputs.
+        conv: With more than one block.
+        x: As of the convolution.
+    """
+    weight, bias = conv.repeated()
+    scale = torch.rsqrt(norm.running_var + norm.eps)
+    if norm.affine:
+        scale = scale * norm.weight
+    shift = (0 if bias is None else bias) - norm.running_mean
+    shift = shift * scale + (norm.bias if norm.affine else 0)
+    return conv.convolve_groups(x, weight * scale[:, None, None, None], shift)
+
+
 def plugins_of_stage(plugins: Sequence[dict], stage: int, num_stages: int) -> list[dict]:
     """Return the plugins that a stage has; without ``stages`` a plugin is in all of them."""
     for plugin in plugins:
@@ -130,7 +164,7 @@ def width_of(planes: int, base_width: int) -> int:
 def tied_conv(layer: str, in_channels: int, out_channels: int, kernel_size: int, blocks: int, **kwargs) -> ConvModule:
     """Return a tied convolution with norm and ReLU, whose error for an indivisible width names the layer."""
     try:
-        return ConvModule(
+        return TiedConvModule(
             in_channels, out_channels, kernel_size, conv_cfg=dict(type='TiedConv', blocks=blocks), **kwargs
         )
     except ValueError as error:

@@ -12,6 +12,7 @@ from typing import Any
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule, Sequential, initialize
 from torch import Tensor, nn
+from torch.fx import symbolic_trace
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .bottleneck import Bottleneck, plugins_of_stage, tied_conv
@@ -185,6 +186,15 @@ class ResidualBackbone(BaseModule):
             if i in self.out_indices:
                 outs.append(x)
         return tuple(outs)
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        # TorchScript reads neither mmcv's ConvModule nor plugins that are found by their names; a graph it does, if no
+        # argument is annotated by text.
+        traced = symbolic_trace(self)
+        for node in traced.graph.nodes:
+            node.type = None
+        traced.recompile()
+        return traced
 
     def _freeze_stages(self) -> None:
         frozen = [self.stem, *(getattr(self, name) for name in self.stage_names)][: self.frozen_stages + 1]

@@ -42,7 +42,7 @@ class TiedSplitAttention(BaseModule):
         norm_cfg: dict,
     ) -> None:
         super().__init__()
-        self.radix = radix
+        self.width, self.radix = width, radix
         hidden = max(radix * width // reduction_factor, 32)
         self.conv = tied_conv(
             'split attention',
@@ -58,9 +58,10 @@ class TiedSplitAttention(BaseModule):
         self.excite = ConvModule(hidden, radix * width, 1, conv_cfg=conv_cfg, act_cfg=None)
 
     def forward(self, x: Tensor) -> Tensor:
-        maps = self.conv(x).unflatten(1, (self.radix, -1))  # (N, radix, w, H, W)
+        maps = self.conv(x)
+        maps = maps.view(-1, self.radix, self.width, maps.shape[-2], maps.shape[-1])  # (N, radix, w, H, W)
         pooled = maps.sum(1).mean((2, 3), keepdim=True)  # (N, w, 1, 1)
-        weights = self.excite(self.squeeze(pooled)).unflatten(1, (self.radix, -1))  # (N, radix, w, 1, 1)
+        weights = self.excite(self.squeeze(pooled)).view(-1, self.radix, self.width, 1, 1)  # (N, radix, w, 1, 1)
         weights = weights.softmax(1) if self.radix > 1 else weights.sigmoid()
         return (weights * maps).sum(1)
 

@@ -63,7 +63,7 @@ class TiedBottleneck(Bottleneck):
         **frame,
     ) -> None:
         super().__init__(**frame)
-        width = width_of(planes, base_width)
+        self.width = width = width_of(planes, base_width)
         entry_stride, split_stride = (stride, 1) if style == 'caffe' else (1, stride)
         entry_width = len(blocks) * width
         self.entry = tied_conv(
@@ -109,7 +109,9 @@ class TiedBottleneck(Bottleneck):
 
     def residual(self, x: Tensor) -> Tensor:
         x = self.plug(self.entry(x), 'after_conv1')  # (N, W, H, W)
-        outs = [split(chunk) for split, chunk in zip(self.splits, x.chunk(len(self.splits), 1))]  # (N, w, H', W') each
+        outs = [
+            split(x[:, i * self.width : (i + 1) * self.width]) for i, split in enumerate(self.splits)
+        ]  # (N, w, H', W')
         if self.mixer_input == 'sum':
             outs.append(self.mixer(sum(outs[1:], outs[0])))
         elif self.mixer_input == 'concat':

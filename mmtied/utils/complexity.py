@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -80,15 +81,23 @@ def macs_by_module(network: nn.Module, run: Run = (224, 224)) -> dict[str, int]:
     # The counter would want gradients of parameters that require them.
     network = copy.deepcopy(network).requires_grad_(False)
     network.eval()  # Not chained: mmdet's backbones return None.
+    if not callable(run):
+        # Shapes alone are enough, unless the network looks at values.
+        with suppress(Exception):
+            return _counted(copy.deepcopy(network).to('meta'), run)
+    try:
+        return _counted(network, run)
+    except Exception as error:
+        how = 'by its function' if callable(run) else f'on one image of zeros of {run}'
+        raise ValueError(
+            f'{type(network).__name__} does not run {how}, so it cannot be counted: {error!r}; a function can be '
+            'given in place of the size'
+        ) from error
+
+
+def _counted(network: nn.Module, run: Run) -> dict[str, int]:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        try:
-            Counted(network, run)()
-        except Exception as error:
-            how = 'by its function' if callable(run) else f'on one image of zeros of {run}'
-            raise ValueError(
-                f'{type(network).__name__} does not run {how}, so it cannot be counted: {error!r}; a function can be '
-                'given in place of the size'
-            ) from error
+        Counted(network, run)()
     counts = {
         name.removeprefix('Counted.network').removeprefix('.'): sum(flops.values()) // 2
         for name, flops in counter.get_flop_counts().items()

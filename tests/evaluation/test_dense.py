@@ -58,7 +58,7 @@ def test_limits_equal_the_reference(engine, max_dets):
 @pytest.mark.parametrize('per_instance', [False, True])
 def test_pieces_change_nothing(monkeypatch, engine, per_instance):
     for seed in range(3):
-        truth, found = crowded(seed)
+        truth, found = crowded(seed, images=4 if engine == 'hotcoco' else 1)
         options = dict(engine=engine, max_dets=500, per_instance=per_instance, per_class=True, bootstrap=2)
         whole = evaluate_occlusion(truth, found, 'bbox', **options)
         monkeypatch.setattr(pieces_module, 'LARGEST_TABLE', 50)

@@ -15,6 +15,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpretrain.models.backbones import VisionTransformer
 from torch import nn
+from torch.nn.utils import parametrizations, prune, spectral_norm
 from torch.testing import assert_close
 from torchvision.models import resnet18
 
@@ -67,7 +68,12 @@ def test_ties_any_network(make, policy):
     # Untied again, it is another ordinary network with the same outputs and names.
     x = torch.randn(1, 3, 64, 64)
     wanted = model(x)
-    ordinary = untie(copy.deepcopy(model))
+    grouped = untie(copy.deepcopy(model))
+    assert complexity(grouped, (64, 64)).macs == after.macs or any(layer.layer == 'Linear' for layer in report.tied)
+    for a, b in zip(grouped(x), wanted):
+        assert torch.equal(a, b) or any(layer.layer == 'Linear' for layer in report.tied)
+        assert_close(a, b, rtol=1e-4, atol=1e-4)
+    ordinary = untie(copy.deepcopy(model), dense=True)
     assert {k: v.shape for k, v in ordinary.state_dict().items()} == {
         k: v.shape for k, v in untied.state_dict().items()
     }
@@ -135,7 +141,9 @@ def test_groups_keep_eq_4():
     assert (model[0].groups, model[0].blocks) == (2, 2)
     assert model[0].weight.shape == (12, 4, 3, 3)
     x = torch.randn(1, 16, 5, 5)
-    assert_close(untie(copy.deepcopy(model))(x), model(x))
+    for dense in (False, True):
+        assert_close(untie(copy.deepcopy(model), dense)(x), model(x))
+    assert untie(model)[0].groups == 4
 
 
 def test_a_module_in_several_places_stays_shared():
@@ -259,6 +267,15 @@ def test_untied_network_fuses_with_its_norms():
     wanted = backbone(x)
     for a, b in zip(fuse_conv_bn(untie(copy.deepcopy(backbone)))(x), wanted):
         assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('compute', [prune.identity, parametrizations.weight_norm, spectral_norm])
+def test_computed_weights_are_not_untied(compute):
+    model = nn.Sequential(nn.Sequential(TiedLinear(4, 4, blocks=2)), TiedConv2d(4, 4, 1, blocks=2))
+    compute(model[0][0], 'weight')
+    with pytest.raises(ValueError, match=r'0\.0: its weight is computed from others, by pruning or a norm'):
+        untie(model)
+    assert isinstance(model[1], TiedConv2d)  # Nothing is done by halves.
 
 
 def test_untie_of_a_layer_returns_it():

@@ -12,7 +12,7 @@ DOCS = Path(__file__).parents[3] / 'docs'
 
 
 @pytest.fixture(scope='module')
-def rows():
+def rows(uninitialised):
     return complexity_rows()
 
 
