@@ -89,10 +89,9 @@ class TiedConv2d(nn.Conv2d):
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.blocks = blocks
-        if blocks > 1:
-            # Nothing but a place in the graph: mmengine's `efficient_conv_bn_eval` looks for the module in front of
-            # every norm, and finds the functions of :meth:`forward` otherwise.
-            self.output = nn.Identity()
+        # Nothing but a place in the graph: mmengine's `efficient_conv_bn_eval` looks for the module in front of every
+        # norm, and finds the functions of :meth:`forward` otherwise.
+        self.output = nn.Identity()
         self._choose_form()
 
     def _apply(self, fn: Callable, recurse: bool = True) -> TiedConv2d:
@@ -108,7 +107,7 @@ class TiedConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.blocks == 1:
-            return self._conv_forward(x, self.weight, self.bias)
+            return self.output(self._conv_forward(x, self.weight, self.bias))
         if torch.jit.is_scripting():  # What is scripted may be moved to another device.
             return self.output(self.repeat_filters(x))
         return self.output(self.fold_blocks(x) if self.folds else self.repeat_filters(x))
@@ -126,8 +125,9 @@ class TiedConv2d(nn.Conv2d):
         weight = weight.expand(-1, blocks, -1, -1, -1, -1).reshape(-1, channels, height, width)
         bias = self.bias
         if bias is not None:
-            # torch's compiler takes no view of a tensor for a bias.
-            bias = bias.view(groups, 1, filters).expand(-1, blocks, -1).reshape(-1).clone()
+            # By indices, since torch's compiler takes no view of a tensor for a bias.
+            index = torch.arange(self.out_channels, device=bias.device)
+            bias = bias.index_select(0, index // (blocks * filters) * filters + index % filters)
         return weight, bias
 
     def repeat_filters(self, x: Tensor) -> Tensor:

@@ -136,8 +136,8 @@ class Schedule:
         small: Whether it is a run of the machinery alone, which shows nothing about networks.
     """
 
-    steps: dict[str, int] = field(default_factory=lambda: {'scenes': 13500, 'nuclei': 3375})
-    milestones: tuple[float, float] = (0.4, 0.8)
+    steps: dict[str, int] = field(default_factory=lambda: {'scenes': 9000, 'nuclei': 2250})
+    milestones: tuple[float, float] = (0.4, 0.6)
     scenes: tuple[int, int] = (4000, 1000)
     seed: int = 7
     small: bool = False

@@ -169,7 +169,7 @@ def test_a_source_is_trained_once_and_its_result_stays(tmp_path, monkeypatch):
 def test_runs_and_scenes_of_another_schedule_are_refused(tmp_path):
     folders = Folders(tmp_path / 'results', tmp_path / 'work')
     store(folders.results, kept('tied', 0, ap=4000, steps=4000))
-    with pytest.raises(ValueError, match='a run of 4000 steps, where the schedule has 13500'):
+    with pytest.raises(ValueError, match='a run of 4000 steps, where the schedule has 9000'):
         run_all([('tied', 0)], folders, schedule=Schedule(), workers=1)
     scenes = tmp_path / 'work' / 'scenes'
     scenes.mkdir(parents=True)
@@ -182,8 +182,8 @@ def test_config_of_a_run(tmp_path, monkeypatch):
     monkeypatch.setenv('MMTIED_SHAPES', str(tmp_path))
     arm = Arm('half', {'mixer': 'none'}, base_channels=16, images=400, length=0.5, rate=2e-3)
     config = run_config(arm, seed=3, folder=tmp_path, schedule=Schedule(), start=None)
-    assert config.train_cfg.max_iters == 6750
-    assert config.param_scheduler[1].milestones == [2700, 5400]
+    assert config.train_cfg.max_iters == 4500
+    assert config.param_scheduler[1].milestones == [1800, 2700]
     assert config.optim_wrapper.optimizer.lr == 2e-3
     assert config.train_dataloader.dataset.indices == 400
     assert config.randomness.seed == 3
