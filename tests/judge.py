@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).parents[1]
 SCORES = ('AP', 'AP50', 'AP75', 'AR')
 
 
@@ -39,7 +40,7 @@ class Judge:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
-                env=os.environ | {'OMP_NUM_THREADS': '1', 'RAYON_NUM_THREADS': '1'},
+                env=os.environ | {'OMP_NUM_THREADS': '1', 'RAYON_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)},
             )
         for name, content in (('truth', truth), ('found', found)):
             (self.folder / f'{name}.json').write_text(json.dumps(content))
@@ -70,7 +71,8 @@ def ours(folder: Path, iou_type: str, **options) -> dict:
         import traceback
 
         return {'crashed': f'{error!r}\n{traceback.format_exc(limit=-4)}'}
-    return {'scores': [getattr(result.all, score) for score in SCORES], 'said': result.remarks()}
+    notes = [note.kind for note in (*result.ground_truth.notes, *result.detections.notes)]
+    return {'scores': [getattr(result.all, score) for score in SCORES], 'notes': notes}
 
 
 def reference(folder: Path, iou_type: str) -> dict:

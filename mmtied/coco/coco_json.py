@@ -35,7 +35,9 @@ from .columns import (
     read_values,
     shown,
 )
-from .data import Detections, GroundTruth
+from .data import Detections, GroundTruth, Note
+
+LARGEST_AREA = 1e5**2  # of the reference API's range of all sizes
 
 
 def read_json(source: str | PathLike | Any, name: str, results: bool = False) -> tuple[Any, str]:
@@ -116,6 +118,13 @@ def check_ground_truth(data: Any, source: str, masks: bool = False) -> GroundTru
         known=categories,
     )
     annotations = [data['annotations'][i] for i in np.flatnonzero(kept)]
+    ignore = read_flags(annotations, 'ignore', where)
+    outside = np.array([beyond_all_sizes(entry.get('area')) for entry in annotations], dtype=bool)
+    notes: tuple[Note, ...] = ()
+    if outside.any():
+        count = int(outside.sum())
+        text = f"{source}: annotations whose 'area' is negative or above 10^10, which the reference API ignores: {count:,}."
+        notes = (Note('area', count, text),)
     return GroundTruth(
         images=images,
         categories=categories,
@@ -123,11 +132,17 @@ def check_ground_truth(data: Any, source: str, masks: bool = False) -> GroundTru
         category=category[kept],
         bbox=read_boxes(annotations, where),
         iscrowd=read_flags(annotations, 'iscrowd', where),
-        ignore=read_flags(annotations, 'ignore', where),
+        ignore=ignore | outside,
         segmentation=read_segmentations(annotations, where, images=images, indices=image[kept]) if masks else None,
         labels=np.array([index[entry['id']] for entry in data['categories']]),
         orphans=int((~kept).sum()),
+        notes=notes,
     )
+
+
+def beyond_all_sizes(area: Any) -> bool:
+    """Return whether an annotation's area is outside the reference API's range of all sizes, so that it is ignored."""
+    return isinstance(area, (int, float, np.number)) and (area < 0 or area > LARGEST_AREA)
 
 
 def read_images(entries: list[dict], where: str, masks: bool) -> list[dict]:

@@ -48,7 +48,12 @@ def mend_ground_truth(data: Any, source: str, masks: bool) -> tuple[Any, list[No
                 )
     # The reference API looks at the listed categories alone.
     listed = {entry.get('id') for entry in data['categories'] if isinstance(entry.get('id'), Hashable)}
-    kept = [entry for entry in annotations if entry.get('category_id') in listed]
+    # What is no id at all is refused afterwards.
+    kept = [
+        entry
+        for entry in annotations
+        if not isinstance(entry.get('category_id'), Hashable) or entry.get('category_id') in listed
+    ]
     if len(kept) < len(annotations):
         text = 'annotations of no category of the list are left out'
         notes.add('unknown_category', text, len(annotations) - len(kept))

@@ -58,7 +58,8 @@ def read_sets(
     notes: list[Note] = []
     if lenient:
         data, notes = mend_ground_truth(data, source, masks)
-    truth = replace(check_ground_truth(data, source, masks), notes=tuple(notes))
+    truth = check_ground_truth(data, source, masks)
+    truth = replace(truth, notes=(*notes, *truth.notes))
     found = []
     for content in contents:
         if isinstance(content, tuple):

@@ -226,3 +226,15 @@ def test_what_is_no_score_stays_an_error(score):
 def test_ids_of_two_types_are_shown_with_their_types():
     with pytest.raises(InputError, match=r'image_id is the text "1", but among the images .* it is the number 1'):
         evaluate_occlusion(truth(), each(found(), image_id=lambda d: str(d['image_id'])), 'bbox')
+
+
+def test_areas_out_of_all_sizes_are_ignored_and_said():
+    """As by the reference API, whose range of all sizes ends at 10^10 square pixels."""
+    box = {'image_id': 1, 'category_id': 1, 'bbox': [0, 0, 10, 10], 'id': 1}
+    truth = {'images': [{'id': 1}], 'categories': [{'id': 1, 'name': 'a'}]}
+    found = [{'image_id': 1, 'category_id': 1, 'bbox': [0, 0, 10, 10], 'score': 0.5}]
+    for area, counts in ((-1, 1), (1e11, 1), (2**63, 1), (0, 2), (1e10, 2), ('100', 2), (float('nan'), 2), (None, 2)):
+        far = box | {'bbox': [50, 50, 9, 9], 'id': 2, 'area': area}
+        result = evaluate_occlusion(truth | {'annotations': [box, far]}, found)
+        assert result.all.instances == counts
+        assert any("'area' is negative or above 10^10" in remark for remark in result.remarks()) == (counts == 1)

@@ -6,6 +6,7 @@ import pytest
 import timm
 import torch
 from mmcv.cnn import ConvModule
+from mmengine.analysis import FlopAnalyzer, parameter_count
 from mmengine.registry import MODELS, init_default_scope
 from small_networks import BACKBONES, outputs, trained
 from torch import nn
@@ -134,3 +135,14 @@ def test_hook_deploys_what_is_wrapped():
     network = trained(BACKBONES['tiedresnet']())
     DeployHook().before_test(type('Runner', (), {'model': network}))
     assert not any(isinstance(module, TiedConv2d) for module in network.modules())
+
+
+@pytest.mark.parametrize('name', BACKBONES)
+def test_mmengines_counter_counts_both_forms(name):
+    """It is what mmdet's `tools/analysis_tools/get_flops.py` calls; norms and activations are apart."""
+    network = trained(BACKBONES[name]())
+    for form in (lambda model: model, deploy):
+        counted = FlopAnalyzer(form(network), (torch.zeros(1, 3, 64, 64),)).by_operator()
+        ours = complexity(network, (64, 64))
+        assert sum(counted[operator] for operator in ('conv', 'linear', 'matmul')) == ours.macs
+        assert parameter_count(network)[''] == ours.parameters
