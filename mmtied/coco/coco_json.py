@@ -123,8 +123,8 @@ def check_ground_truth(data: Any, source: str, masks: bool = False) -> GroundTru
     notes: tuple[Note, ...] = ()
     if outside.any():
         count = int(outside.sum())
-        text = f"{source}: annotations whose 'area' is negative or above 10^10, which the reference API ignores: {count:,}."
-        notes = (Note('area', count, text),)
+        what = "annotations whose 'area' is negative or above 10^10, which the reference API ignores"
+        notes = (Note('area', count, f'{source}: {what}: {count:,}.'),)
     return GroundTruth(
         images=images,
         categories=categories,
@@ -142,7 +142,7 @@ def check_ground_truth(data: Any, source: str, masks: bool = False) -> GroundTru
 
 def beyond_all_sizes(area: Any) -> bool:
     """Return whether an annotation's area is outside the reference API's range of all sizes, so that it is ignored."""
-    return isinstance(area, (int, float, np.number)) and (area < 0 or area > LARGEST_AREA)
+    return isinstance(area, (int, float, np.number)) and bool(area < 0 or area > LARGEST_AREA)
 
 
 def read_images(entries: list[dict], where: str, masks: bool) -> list[dict]:

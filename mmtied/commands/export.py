@@ -53,5 +53,9 @@ def main(args: argparse.Namespace) -> None:
         opset=args.opset,
         dynamic=args.dynamic,
     )
-    checked = 'not compared: onnxruntime is not installed' if off is None else f'{off:.1e} from PyTorch at most'
+    checked = (
+        'not compared: onnxruntime is not installed'
+        if off is None
+        else f'at most {off:.1e} of the largest output from PyTorch'
+    )
     print(f'wrote {args.out}: {network.title}, {checked}', file=sys.stderr)

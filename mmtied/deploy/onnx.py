@@ -76,8 +76,8 @@ def export_onnx(
         dynamic: Whether the number of images, height and width are left open. Defaults to False: 1 and ``size``.
 
     Returns:
-        The largest difference of an output from the trained network's on one image of noise, in ONNX Runtime; None
-        where that is not installed.
+        The largest difference of an output from the trained network's on one image of noise, in ONNX Runtime and as a
+        share of that output's largest value; None where it is not installed.
 
     Raises:
         ValueError: If the opset is out of its range, or the network does not run on an image of the size.
@@ -117,14 +117,15 @@ def export_onnx(
 
 
 def difference(path: Path, images: Tensor, wanted: tuple[Tensor, ...]) -> float | None:
-    """Return the largest difference of a file's outputs in ONNX Runtime; None where it is not installed."""
+    """Return the largest difference of a file's outputs in ONNX Runtime, as a share of each; None without it."""
     try:
         import onnxruntime
     except ImportError:
         return None
     session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
     found = session.run(None, {INPUT: images.numpy()})
-    return max(float((torch.from_numpy(own) - other).abs().max()) for own, other in zip(found, wanted))
+    shares = ((torch.from_numpy(own) - other).abs().max() / other.abs().max() for own, other in zip(found, wanted))
+    return max(map(float, shares))
 
 
 def flat(outputs: Any) -> Iterator[Tensor]:

@@ -116,7 +116,8 @@ class TiedConv2d(nn.Conv2d):
         """Return weight and bias of the convolution in B x G groups that computes the same.
 
         Returns:
-            The weight, (out, in / (B G), k, k), and the bias, (out,) or None: a group's filters for each of its blocks.
+            The weight, (out, in / (B G), k, k), and the bias, (out,) or None, with a group's filters once for each of
+            its blocks.
         """
         groups, blocks = self.groups, self.blocks
         filters, channels = self.out_channels // (blocks * groups), self.in_channels // (blocks * groups)

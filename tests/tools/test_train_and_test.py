@@ -90,6 +90,17 @@ def test_checkpoint_is_tested_and_its_results_evaluated(folder, trained):
     assert {'gallery.png', 'report.html', 'occlusion.json'} <= {path.name for path in (folder / 'report').iterdir()}
 
 
+def test_the_deployed_form_scores_alike(folder, trained):
+    results = [folder / f'{form}_results' for form in ('trained', 'deployed')]
+    for path, options in zip(results, ([], ['--deploy'])):
+        prefix = f'test_evaluator.outfile_prefix={path}'
+        command = [ROOT / 'tools/test.py', CONFIG, trained[0], '--work-dir', folder / 'forms', *options]
+        log = run(folder, *command, '--cfg-options', prefix)
+        assert ('MaskRCNN is tested in its deployed form' in log) == bool(options)
+    scores = [evaluate_occlusion(folder / 'data/instances_val.json', f'{path}.segm.json', 'segm') for path in results]
+    assert pytest.approx(scores[0].all.AP, abs=1e-3) == scores[1].all.AP
+
+
 def test_training_resumes_with_a_bar_in_the_place_of_its_log(folder, trained):
     options = ['train_cfg.max_epochs=2', 'train_cfg.val_interval=9']
     train = [ROOT / 'tools/train.py', CONFIG, '--work-dir', folder / 'train', '--resume', '--progress']
