@@ -160,7 +160,9 @@ def stand_in(folder: Path, config: Path) -> Path:
 
 def scores(work_dir: Path) -> dict[str, float]:
     (path,) = work_dir.glob('*/*.json')
-    return {key: value for key, value in json.loads(path.read_text()).items() if '/' in key and 'time' not in key}
+    # Of two processes mmengine has both write the file, at once: behind the one content may be the end of the other.
+    content, _ = json.JSONDecoder().raw_decode(path.read_text())
+    return {key: value for key, value in content.items() if '/' in key and 'time' not in key}
 
 
 def evaluate(folder: Path, config: Path, *options: str) -> dict[str, float]:

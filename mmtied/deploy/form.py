@@ -42,7 +42,8 @@ def deploy(model: nn.Module) -> nn.Module:
         >>> backbone = TiedResNet(depth=26, base_channels=16).eval()
         >>> image = torch.randn(1, 3, 64, 64)
         >>> trained = backbone(image)[-1]
-        >>> torch.allclose(deploy(backbone)(image)[-1], trained, atol=1e-5)
+        >>> difference = deploy(backbone)(image)[-1] - trained
+        >>> bool(difference.abs().max() < 1e-5 * trained.abs().max())
         True
     """
     model.eval()  # Not chained: mmdet's backbones return None.

@@ -42,7 +42,7 @@ def test_block_is_resnests(stride, stage):
     tied = block.attention.conv.conv.weight.detach().clone()
     x = torch.randn(2, channels, 9, 7)
     wanted = block(x)
-    state = untie(block).state_dict()
+    state = untie(block, dense=True).state_dict()
     state['attention.conv.conv.weight'] = torch.cat([tied, tied])
     if stride == 1:
         state = {name.replace('shortcut.0', 'shortcut.1'): value for name, value in state.items()}
