@@ -104,7 +104,9 @@ def main() -> None:
             for engine in ('hotcoco', 'pycocotools'):
                 said[engine] = ours(folder, iou_type, engine=engine)
                 said[f'{engine} lenient'] = ours(folder, iou_type, engine=engine, lenient=True)
-            said['reference'] = reference(folder, iou_type)
+            if any('scores' in answer for answer in said.values()):
+                # Of what we refuse, it dies at times: a polygon's corner at 1e308 is a crash of its C code.
+                said['reference'] = reference(folder, iou_type)
         answers.write(json.dumps(said) + '\n')
         answers.flush()
 

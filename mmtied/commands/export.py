@@ -1,7 +1,7 @@
 """Export a network as an ONNX file, in its deployed form: tied layers as grouped ones, norms folded.
 
 Backbones, classifiers, and of detectors of one stage, such as RetinaNet, the dense part: the maps of its head, before
-boxes are decoded and suppressed. Whole detectors are exported by mmdeploy, see docs/deploy.md.
+boxes are decoded and suppressed.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def main(args: argparse.Namespace) -> None:
         if not isinstance(network.model, SingleStageDetector):
             raise InputError(
                 f'{network.name} is a {type(network.model).__name__}, whose second stage looks at the boxes of the '
-                'first: export its backbone by name, such as tiedresnet50, or the whole by mmdeploy (docs/deploy.md)'
+                'first: export its backbone by name, such as tiedresnet50'
             )
     off = export_onnx(
         network.model,

@@ -23,12 +23,11 @@ class Outputs(nn.Module):
 
     Args:
         network: A backbone, a classifier or a detector of one stage.
-        kind: Which of these it is: 'backbone', 'classifier' or 'detector'.
     """
 
-    def __init__(self, network: nn.Module, kind: str) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network, self.kind = network, kind
+        self.network = network
         # Networks of mmengine return what a mode asks for: here the tensors of their dense part.
         self.mode = {'mode': 'tensor'} if hasattr(network, 'data_preprocessor') else {}
 
@@ -39,21 +38,6 @@ class Outputs(nn.Module):
             images: As the network takes them after its preprocessing, (N, 3, H, W).
         """
         return tuple(flat(self.network(images, **self.mode)))
-
-    def names(self, images: Tensor) -> list[str]:
-        """Return a name for each output.
-
-        Args:
-            images: As of :meth:`forward`.
-        """
-        count = len(self(images))
-        if self.kind == 'detector':
-            # Classes of all levels, then boxes of all levels, as mmdet's dense heads return them.
-            levels = count // 2
-            return [f'{what}_{i}' for what in ('cls_score', 'bbox_pred') for i in range(levels)]
-        if self.kind == 'classifier' and count == 1:
-            return ['logits']
-        return [f'feature_{i}' for i in range(count)]
 
 
 def export_onnx(
@@ -87,14 +71,15 @@ def export_onnx(
         raise ValueError(f'opset={opset} must be from {low} to {high}')
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(1, 3, *size, generator=generator)
-    trained = Outputs(copy.deepcopy(network).cpu().eval(), kind)
+    network = copy.deepcopy(network).cpu()
+    network.eval()  # Not chained: mmdet's backbones return None.
     with torch.no_grad():
         try:
-            wanted = trained(images)
-            names = trained.names(images)
+            wanted = Outputs(network)(images)
         except Exception as error:
             raise ValueError(f'{type(network).__name__} does not run on an image of {size}: {error!r}') from error
-        deployed = Outputs(deploy(trained.network), kind)
+        deployed = Outputs(deploy(network))
+        names = output_names(kind, len(wanted))
         axes = {0: 'images', 2: 'height', 3: 'width'}
         dynamic_axes = {INPUT: axes}
         for name, output in zip(names, wanted):
@@ -114,6 +99,16 @@ def export_onnx(
                 dynamo=False,
             )
     return difference(Path(path), images, wanted)
+
+
+def output_names(kind: str, count: int) -> list[str]:
+    """Return a name for each output of a network."""
+    if kind == 'detector':
+        # Classes of all levels, then boxes of all levels, as mmdet's dense heads return them.
+        return [f'{what}_{i}' for what in ('cls_score', 'bbox_pred') for i in range(count // 2)]
+    if kind == 'classifier' and count == 1:
+        return ['logits']
+    return [f'feature_{i}' for i in range(count)]
 
 
 def difference(path: Path, images: Tensor, wanted: tuple[Tensor, ...]) -> float | None:

@@ -24,7 +24,7 @@ from .scores import SCORES, ClassScores
 RECALLS = np.linspace(0, 1, 101)
 AT_75 = int(np.flatnonzero(np.isclose(IOU_THRESHOLDS, 0.75))[0])
 TENTHS = 10  # only of so many instances, or a multiple, can a share be a hundredth that numpy's recalls lie above
-CELLS = 1 << 19  # detections by weights that are looked at together: they fit the processor's cache
+CELLS = 1 << 19  # detections by weights that are looked at together: more leave the processor's cache
 
 
 @dataclass(frozen=True)

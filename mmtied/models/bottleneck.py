@@ -87,7 +87,7 @@ class Bottleneck(BaseModule):
         return x
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.with_cp and torch.is_grad_enabled():
+        if self.with_cp and x.requires_grad:
             out = cp.checkpoint(self.residual, x, use_reentrant=False)
         else:
             out = self.residual(x)

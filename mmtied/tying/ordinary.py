@@ -51,14 +51,13 @@ def ordinary_layer(
     tied: TiedConv2d | TiedLinear, shared: dict[nn.Parameter, nn.Parameter], dense: bool
 ) -> nn.Conv2d | nn.Linear:
     """Return the ordinary layer of the same outputs; parameters that tied layers share, the ordinary ones share too."""
-    has_bias = tied.bias is not None
+    weight, bias, groups = tied.weight.detach(), tied.bias, 1
     layer: nn.Conv2d | nn.Linear
     if isinstance(tied, TiedLinear):
-        layer = nn.Linear(tied.in_features, tied.out_features, bias=has_bias, device='meta')
-        weight, bias = expand(tied.weight.detach(), tied.blocks), tied.bias
-        bias = None if bias is None else expand_bias(bias.detach(), tied.blocks)
+        layer = nn.Linear(tied.in_features, tied.out_features, bias=bias is not None, device='meta')
+        weight = expand(weight, tied.blocks)
     else:
-        groups = tied.groups if dense else tied.groups * tied.blocks
+        groups = tied.groups
         layer = nn.Conv2d(
             tied.in_channels,
             tied.out_channels,
@@ -66,19 +65,19 @@ def ordinary_layer(
             stride=tied.stride,
             padding=tied.padding,
             dilation=tied.dilation,
-            groups=groups,
-            bias=has_bias,
+            groups=groups if dense else groups * tied.blocks,
+            bias=bias is not None,
             padding_mode=tied.padding_mode,
             device='meta',
         )
-        weight, bias = tied.repeated()
-        weight, bias = weight.detach(), None if bias is None else bias.detach()
-        if dense:
-            weight = expand(tied.weight.detach(), tied.blocks, tied.groups)
-    for name, own, full in (('weight', tied.weight, weight), ('bias', tied.bias, bias)):
+        # With one block, what is repeated is the tied layer's own.
+        weight = expand(weight, tied.blocks, groups) if dense else tied.repeated()[0].detach().clone()
+    for name, own, full in (
+        ('weight', tied.weight, weight),
+        ('bias', bias, None if bias is None else expand_bias(bias.detach(), tied.blocks, groups).clone()),
+    ):
         if own is not None and full is not None:
             if own not in shared:
-                # With one block, what is repeated is the tied layer's own.
-                shared[own] = nn.Parameter(full.clone(), own.requires_grad)
+                shared[own] = nn.Parameter(full, own.requires_grad)
             setattr(layer, name, shared[own])
     return layer.train(tied.training)

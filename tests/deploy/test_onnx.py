@@ -96,3 +96,20 @@ def test_dense_part_of_a_detector(tmp_path):
         scores, boxes = network(images, mode='tensor')
     for found, wanted in zip(run(tmp_path / 'net.onnx', images), [*scores, *boxes]):
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_a_backbone_of_mmdet(tmp_path):
+    """Its `eval` returns nothing."""
+    network = MODELS.build(
+        dict(
+            type='mmdet.ResNet',
+            depth=18,
+            base_channels=8,
+            num_stages=2,
+            strides=(1, 2),
+            dilations=(1, 1),
+            out_indices=(0, 1),
+        )
+    )
+    network.eval()
+    assert export_onnx(network, tmp_path / 'net.onnx', size=(64, 64)) < 1e-5

@@ -173,6 +173,25 @@ def test_many_boxes_take_little_memory():
     assert occlusion_ratio(stairs) == pytest.approx((2 * 1999 * 3) / (2000 * 8))
 
 
+@pytest.mark.parametrize('ignored_occlude', [False, True])
+def test_images_together_have_the_ratios_of_each(ignored_occlude):
+    rng = np.random.default_rng(0)
+    images = [{'id': i} for i in range(60)]
+    annotations = []
+    for image in images[:55]:
+        for _ in range(rng.integers(1, 75)):
+            box = [*rng.integers(0, 60, 2).tolist(), *rng.integers(0, 30, 2).tolist()]
+            flags = {'iscrowd': int(rng.random() < 0.1), 'ignore': int(rng.random() < 0.3)}
+            annotations.append({'image_id': image['id'], 'category_id': 1, 'bbox': box} | flags)
+    data = {'images': images, 'annotations': annotations, 'categories': [{'id': 1}]}
+    truth = check_ground_truth(data, 'truth')
+    ratios = image_ratios(truth, ignored_occlude=ignored_occlude)
+    for index in range(len(images)):
+        rows = (truth.image == index) & (~truth.iscrowd if ignored_occlude else ~truth.uncounted)
+        wanted = occlusion_ratio(truth.bbox[rows], counted=~truth.ignore[rows])
+        assert ratios[index] == pytest.approx(wanted, rel=1e-12, nan_ok=True)
+
+
 def test_crowds_are_left_out():
     annotations = [
         dict(image_id=7, category_id=1, bbox=[0, 0, 4, 4]),
