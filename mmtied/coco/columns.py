@@ -16,6 +16,8 @@ from .masks import wrong_counts
 
 LARGEST = 30_000  # width or height of an image with masks: the libraries count its pixels in 32 bits
 LENIENT = '--lenient (lenient=True)'
+# Texts that spell a flag. Any text is true in Python, so the reference API ignores what "0" marks.
+FLAGS = {'0': 0, '1': 1, 'false': 0, 'true': 1, 'False': 0, 'True': 1}
 FARTHEST = 1_000_000  # pixels of a coordinate: beyond, the libraries fail on memory or overflow
 
 
@@ -177,14 +179,13 @@ def read_boxes(entries: list, where: str, strict: bool = True) -> np.ndarray:
 
 def read_flags(entries: list, key: str, where: str) -> np.ndarray:
     """Return which annotations have 1 (or true) under a key, (n,) bool; what lacks it has 0."""
-    known = {'None': False, '0': False, '1': True, 'False': False, 'True': True, '0.0': False, '1.0': True}
-    flags = np.empty(len(entries), dtype=bool)
-    for i, entry in enumerate(entries):
-        value = str(entry.get(key))
-        if value not in known:
+    values = [entry.get(key) for entry in entries]
+    for i, value in enumerate(values):
+        if isinstance(value, str) and value in FLAGS:
+            raise InputError(f"{where}[{i}]: '{key}' is the text \"{value}\", it must be 0 or 1; {LENIENT} takes it so")
+        if not (value is None or (isinstance(value, (bool, int, float, np.generic)) and value in (0, 1))):
             raise InputError(f"{where}[{i}]: '{key}' is {shown(value)}, it must be 0 or 1")
-        flags[i] = known[value]
-    return flags
+    return np.array([bool(value) for value in values], dtype=bool)
 
 
 def read_segmentations(entries: list, where: str, images: Sequence[dict], indices: np.ndarray) -> list:

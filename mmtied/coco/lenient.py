@@ -13,7 +13,7 @@ import numpy as np
 from pycocotools import mask as rle
 
 from ..utils.errors import InputError
-from .columns import as_text, shown
+from .columns import FLAGS, as_text, shown
 from .data import Note
 from .masks import to_rle
 
@@ -58,6 +58,11 @@ def mend_ground_truth(data: Any, source: str, masks: bool) -> tuple[Any, list[No
         text = 'annotations of no category of the list are left out'
         notes.add('unknown_category', text, len(annotations) - len(kept))
     for entry in kept:
+        for flag in ('iscrowd', 'ignore'):
+            text = entry.get(flag)
+            if isinstance(text, str) and text in FLAGS:
+                entry[flag] = FLAGS[text]
+                notes.add(f'text_{flag}', f"annotations whose '{flag}' is text are taken by what it spells")
         if masks and not _mend_polygons(entry, notes):
             # As mmdet does; the mask covers nothing.
             entry['ignore'] = 1

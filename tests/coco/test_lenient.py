@@ -118,6 +118,8 @@ CASES = {
         'bbox',
         {'text_image_id': 2},
     ),
+    'a flag as text': (changed_truth(iscrowd=lambda a: '0'), found(), 'bbox', {'text_iscrowd': 2}),
+    'a flag as a word': (changed_truth(ignore=lambda a: 'false'), found(), 'bbox', {'text_ignore': 2}),
 }
 
 
@@ -139,6 +141,12 @@ def test_is_refused_with_the_way_out_and_evaluated_with_it(case, tmp_path):
             assert note['text'] in content['remarks'] and note['text'] in str(result)
             assert note['text'].endswith(f': {note["count"]}.')
     assert (gt, results) == given
+
+
+def test_flags_as_text_are_what_they_spell():
+    """Any text is true in Python, so that "0" would be a crowd."""
+    gt = changed_truth(iscrowd=lambda a: str(int(a['id'] == 2)))
+    assert evaluate_occlusion(gt, found(), 'bbox', lenient=True).all.instances == 1
 
 
 def test_clean_files_have_no_notes():
