@@ -141,8 +141,8 @@ def read_column(entries: list, key: str, where: str, shape: tuple[int, ...], rig
 
     def array(part: list) -> np.ndarray | None:
         try:
-            if shape and set(map(type, part)) == {tuple} and set(map(len, part)) == {*shape}:
-                # Boxes as msgspec reads them; twice as fast as an array of tuples.
+            if shape and isinstance(entries[0], RawDetection):
+                # Boxes as msgspec has checked them; twice as fast as an array of tuples.
                 column = np.fromiter(chain.from_iterable(part), dtype=np.float64).reshape(-1, *shape)
             else:
                 column = np.array(part, dtype=np.float64)
@@ -165,15 +165,12 @@ def read_column(entries: list, key: str, where: str, shape: tuple[int, ...], rig
 def read_boxes(entries: list, where: str, strict: bool = True) -> np.ndarray:
     """Return boxes (n, 4) in pixels that the COCO libraries can compute with."""
     boxes = read_column(entries, 'bbox', where=where, shape=(4,), right='four numbers x, y, width, height')
-    negative = np.flatnonzero((boxes[:, 2:] < 0).any(1))
-    if strict and negative.size:
-        i = negative[0]
+    if strict and boxes[:, 2:].min(initial=0) < 0:
+        i = np.flatnonzero((boxes[:, 2:] < 0).any(1))[0]
         raise InputError(f"{where}[{i}]: 'bbox' is {boxes[i].tolist()}, its width and height must not be negative")
-    far = np.flatnonzero((np.abs(boxes) > FARTHEST).any(1))
-    if far.size:
-        raise InputError(
-            f"{where}[{far[0]}]: 'bbox' is {boxes[far[0]].tolist()}, it must lie within {FARTHEST:,} pixels"
-        )
+    if max(boxes.max(initial=0), -boxes.min(initial=0)) > FARTHEST:
+        i = np.flatnonzero((np.abs(boxes) > FARTHEST).any(1))[0]
+        raise InputError(f"{where}[{i}]: 'bbox' is {boxes[i].tolist()}, it must lie within {FARTHEST:,} pixels")
     return boxes
 
 
@@ -182,7 +179,7 @@ def read_flags(entries: list, key: str, where: str) -> np.ndarray:
     values = [entry.get(key) for entry in entries]
     for i, value in enumerate(values):
         if isinstance(value, str) and value in FLAGS:
-            raise InputError(f"{where}[{i}]: '{key}' is the text \"{value}\", it must be 0 or 1; {LENIENT} takes it so")
+            raise InputError(f'{where}[{i}]: \'{key}\' is the text "{value}", it must be 0 or 1; {LENIENT} takes it so')
         if not (value is None or (isinstance(value, (bool, int, float, np.generic)) and value in (0, 1))):
             raise InputError(f"{where}[{i}]: '{key}' is {shown(value)}, it must be 0 or 1")
     return np.array([bool(value) for value in values], dtype=bool)

@@ -160,8 +160,10 @@ def hotcoco_evaluation(
         iscrowd=truth.iscrowd.astype(np.int64),
         segmentation=truth.masks if masks else None,
     )
-    boxes = np.zeros((len(found.score), 4)) if masks else found.boxes
-    rows = np.column_stack([found.image + 1, boxes, found.score, found.category + 1])
+    rows = np.zeros((len(found.score), 7))
+    rows[:, 0], rows[:, 5], rows[:, 6] = found.image + 1, found.score, found.category + 1
+    if not masks:
+        rows[:, 1:5] = found.boxes
     dt = gt.load_res(rows, segmentation=found.masks if masks else None)
     return hotcoco.COCOeval(gt, dt, iou_type)
 

@@ -67,8 +67,11 @@ class Best:
     def of(cls, pairs: Overlaps, count: int) -> Best:
         """Return the best of each of ``count`` detections; the first of equal ones."""
         truth, iou = np.full(count, -1), np.zeros(count)
-        order = np.lexsort((-pairs.truth, pairs.iou))  # Where an index repeats, the last value stays.
-        truth[pairs.found[order]], iou[pairs.found[order]] = pairs.truth[order], pairs.iou[order]
+        if len(pairs.found):
+            begins = np.flatnonzero(np.diff(pairs.found, prepend=-1))
+            iou[pairs.found[begins]] = np.maximum.reduceat(pairs.iou, begins)
+            best = pairs.part(pairs.iou == iou[pairs.found])
+            truth[best.found[::-1]] = best.truth[::-1]  # Where an index repeats, the last value stays.
         return cls(truth, iou)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -236,20 +237,24 @@ def _measure(
 ) -> list[Measured]:
     """Return what a detector reaches in each row; rows that ignore nothing are matched together."""
     measured: dict[int, Measured] = {}
-    hits = Hits.of(truth, found, settings.matched, score_thr=settings.score_thr)
     together = [i for i, row in enumerate(rows) if row.ignored is None]
-    for group in (together, *([i] for i, row in enumerate(rows) if row.ignored is not None)):
-        parts, ignored = [rows[i].images for i in group], rows[group[0]].ignored
-        engine = ENGINES[settings.engine](
-            truth, found, settings.matched, ignored=ignored, quiet=quiet, max_dets=settings.max_dets
-        )
-        scores = engine.scores(parts)
-        errors = count_errors(hits, parts, ignored=ignored)
-        accumulator = None
-        if settings.bootstrap or settings.random_subsets or settings.per_class:
-            accumulator = Accumulator.of(truth, found, settings.matched, ignored=ignored, max_dets=settings.max_dets)
-        for i, of_row, errors_of_row in zip(group, scores, errors):
-            measured[i] = Measured(rows[i], of_row, errors=errors_of_row, accumulator=accumulator)
+    with ThreadPoolExecutor(1) as pool:
+        # Beside the engine, which leaves Python's lock to others while it matches.
+        hits = pool.submit(Hits.of, truth, found, settings.matched, score_thr=settings.score_thr)
+        for group in (together, *([i] for i, row in enumerate(rows) if row.ignored is not None)):
+            parts, ignored = [rows[i].images for i in group], rows[group[0]].ignored
+            engine = ENGINES[settings.engine](
+                truth, found, settings.matched, ignored=ignored, quiet=quiet, max_dets=settings.max_dets
+            )
+            scores = engine.scores(parts)
+            errors = count_errors(hits.result(), parts, ignored=ignored)
+            accumulator = None
+            if settings.bootstrap or settings.random_subsets or settings.per_class:
+                accumulator = Accumulator.of(
+                    truth, found, settings.matched, ignored=ignored, max_dets=settings.max_dets
+                )
+            for i, of_row, errors_of_row in zip(group, scores, errors):
+                measured[i] = Measured(rows[i], of_row, errors=errors_of_row, accumulator=accumulator)
     return [measured[i] for i in range(len(rows))]
 
 

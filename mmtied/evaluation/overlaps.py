@@ -47,9 +47,10 @@ def find_overlaps(truth: GroundTruth, found: Detections, iou_type: str, least: f
         iou_type: 'bbox' or 'segm'.
         least: The value.
     """
-    parts = list(_ious(truth, found, iou_type=iou_type, least=least))
+    find = _box_ious if iou_type == 'bbox' else _mask_ious
+    parts = list(find(truth, found, least))
     rows, columns, iou = (np.concatenate(part) for part in zip(*parts)) if parts else (np.zeros(0, int),) * 3
-    order = np.argsort(rows, kind='stable')
+    order = np.lexsort((columns, rows))
     return Overlaps(rows[order], columns[order], iou=iou[order].astype(np.float64))
 
 
@@ -76,58 +77,66 @@ def meeting_boxes(
         rows, begin = rows[order], begin[order]
         first = np.searchsorted(begin, left - 2.0**power)
         counts = (np.searchsorted(begin, right, 'right') - first).clip(0)
-        for part in _chunks(counts):
-            own = np.repeat(part, counts[part])
-            ends = np.cumsum(counts[part])
-            yield own, rows[np.arange(len(own)) - np.repeat(ends - counts[part] - first[part], counts[part])]
+        yield from ((own, rows[index]) for own, index in _spread(first, counts))
 
 
-def _chunks(counts: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the indices of what counts for something, in runs of about ``PAIRS`` together."""
+def _spread(first: np.ndarray, counts: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield each row as often as it counts, with the indices from its first on; about ``PAIRS`` of them together."""
     rows = np.flatnonzero(counts)
-    yield from filter(len, np.split(rows, np.flatnonzero(np.diff(np.cumsum(counts[rows]) // PAIRS)) + 1))
+    for part in filter(len, np.split(rows, np.flatnonzero(np.diff(np.cumsum(counts[rows]) // PAIRS)) + 1)):
+        own = np.repeat(part, counts[part])
+        ends = np.cumsum(counts[part])
+        yield own, np.arange(len(own)) - np.repeat(ends - counts[part] - first[part], counts[part])
 
 
-def _ious(
-    truth: GroundTruth, found: Detections, iou_type: str, least: float
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield rows of detections, rows of annotations and their IoUs, image by image, ascending in each."""
-    for index, rows, columns in by_image(found, truth):
-        size = len(rows) * len(columns)
-        if iou_type == 'bbox' and size > PAIRS:
-            yield _box_ious(truth, found, rows=rows, columns=columns, least=least)
-            continue
-        crowds = truth.iscrowd[columns].astype(np.uint8)
-        regions = _regions(truth, columns, image=truth.images[index], iou_type=iou_type)
-        for part in np.array_split(rows, -(-size // PAIRS)):
-            ious = rle.iou(_regions(found, part, image=truth.images[index], iou_type=iou_type), regions, crowds)
-            own, others = np.nonzero(ious >= least)
-            yield part[own], columns[others], ious[own, others]
+def _candidates(truth: GroundTruth, found: Detections) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield rows of detections and of annotations whose boxes may meet: all of an image, unless it has very many."""
+    images = len(truth.images)
+    per_image = np.bincount(truth.image, minlength=images)
+    many = per_image * np.bincount(found.image, minlength=images) > PAIRS
+    order = np.argsort(truth.image, kind='stable')
+    first = np.cumsum(per_image) - per_image
+    counts = np.where(many, 0, per_image)[found.image]
+    yield from ((own, order[index]) for own, index in _spread(first[found.image], counts))
+    rows, columns = np.flatnonzero(many[found.image]), np.flatnonzero(many[truth.image])
+    if len(rows):
+        for own, others in meeting_boxes(
+            found.image[rows], found.boxes[rows], others_image=truth.image[columns], others=truth.boxes[columns]
+        ):
+            yield rows[own], columns[others]
 
 
 def _box_ious(
-    truth: GroundTruth, found: Detections, rows: np.ndarray, columns: np.ndarray, least: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The same of one image with very many boxes."""
-    kept = []
-    for own, others in meeting_boxes(found.image[rows], found.boxes[rows], truth.image[columns], truth.boxes[columns]):
-        own, others = rows[own], columns[others]
-        first, second = found.boxes[own], truth.boxes[others]
-        low = np.maximum(first[:, :2], second[:, :2])
-        common = (np.minimum(first[:, :2] + first[:, 2:], second[:, :2] + second[:, 2:]) - low).clip(0).prod(1)
-        area = first[:, 2:].prod(1)
-        union = np.where(truth.iscrowd[others], area, area + second[:, 2:].prod(1) - common)
-        iou = np.divide(common, union, out=np.zeros(len(own)), where=common > 0)
-        meet = iou >= least
-        kept.append((own[meet], others[meet], iou[meet]))
-    own, others, iou = (np.concatenate(part) for part in zip(*kept)) if kept else (rows[:0], columns[:0], np.zeros(0))
-    order = np.lexsort((others, own))
-    return own[order], others[order], iou[order]
+    truth: GroundTruth, found: Detections, least: float
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield rows of detections, rows of annotations and their IoUs, bit by bit those of pycocotools."""
+    first, second = (np.ascontiguousarray(entries.boxes.T) for entries in (found, truth))
+    ends = [boxes[:2] + boxes[2:] for boxes in (first, second)]
+    areas = [boxes[2] * boxes[3] for boxes in (first, second)]
+    for own, others in _candidates(truth, found):
+        common = np.ones(len(own))
+        for axis in (0, 1):  # What does not meet along x is not looked at along y.
+            side = np.minimum(ends[0][axis][own], ends[1][axis][others])
+            side -= np.maximum(first[axis][own], second[axis][others])
+            meet = np.flatnonzero(side > 0)
+            own, others, common = own[meet], others[meet], common[meet] * side[meet]
+        area = areas[0][own]
+        iou = common / np.where(truth.iscrowd[others], area, area + areas[1][others] - common)
+        kept = np.flatnonzero(iou >= least)
+        yield own[kept], others[kept], iou[kept]
 
 
-def _regions(entries: Entries, rows: np.ndarray, image: dict, iou_type: str) -> np.ndarray | list[dict]:
-    """Boxes or masks of one image as pycocotools takes them."""
-    return masks_of(entries, rows, image) if iou_type == 'segm' else entries.boxes[rows]
+def _mask_ious(
+    truth: GroundTruth, found: Detections, least: float
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The same of masks, image by image."""
+    for index, rows, columns in by_image(found, truth):
+        crowds = truth.iscrowd[columns].astype(np.uint8)
+        masks = masks_of(truth, columns, truth.images[index])
+        for part in np.array_split(rows, -(-len(rows) * len(columns) // PAIRS)):
+            ious = rle.iou(masks_of(found, part, truth.images[index]), masks, crowds)
+            own, others = np.nonzero(ious >= least)
+            yield part[own], columns[others], ious[own, others]
 
 
 def by_image(first: Entries, second: Entries) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
