@@ -16,6 +16,7 @@ from .lenient import mend_ground_truth, mend_results
 from .mmdet_pickle import is_pickle, read_pickle
 
 File = str | PathLike
+ORDINALS = ('', 'second ', 'third ', 'fourth ', 'fifth ', 'sixth ', 'seventh ', 'eighth ')
 
 
 def read_sets(
@@ -77,8 +78,8 @@ def read_sets(
 
 
 def refuse_twice(sources: Sequence[File | dict | list[dict]]) -> None:
-    """Raise an error if a file is given in two roles: ground truth, results, second results."""
-    roles = zip(('ground truth', 'results', 'second results'), sources)
+    """Raise an error if a file is given in two roles: ground truth, results, second results, third results, ..."""
+    roles = zip(('ground truth', *(f'{ordinal}results' for ordinal in ORDINALS)), sources)
     files = [(role, source) for role, source in roles if isinstance(source, File)]
     for i, (role, file) in enumerate(files):
         for earlier_role, earlier in files[:i]:

@@ -1,6 +1,6 @@
 """Evaluate any detector's COCO results by the occlusion of the images: AP and AP75 per occlusion bin.
 
-Given the results of two detectors, also what the second gains over the first in each bin.
+Given the results of several detectors, also what each gains over the first in each bin.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from ..evaluation import (
     compare_occlusion,
     evaluate_occlusion,
 )
+from ..evaluation.occlusion import MOST
 from ..utils.options import add_options, chosen_options
 from .command import UsageError, new_folder
 
@@ -28,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'files',
         nargs='*',
         metavar='results',
-        help="COCO results of one detector or two: json (a list of detections), or a pickle of mmdet's test.py --out",
+        help='COCO results of one detector, or of up to eight that are compared with the first: json (a list of '
+        "detections), or a pickle of mmdet's test.py --out",
     )
     parser.add_argument('--results', nargs='+', default=[], help='the same, as a named argument')
     parser.add_argument('--names', nargs='+', help='names of the detectors (default: those of the files)')
@@ -71,8 +73,8 @@ def checked(args: argparse.Namespace) -> dict[str, Any]:
         UsageError: If two do not, or one is out of its range.
     """
     args.files += args.results
-    if len(args.files) not in (1, 2):
-        raise UsageError(f'results: give the file of one detector or of two, found {len(args.files)}')
+    if not 1 <= len(args.files) <= MOST:
+        raise UsageError(f'results: give the files of one to {MOST} detectors, found {len(args.files)}')
     if args.names and len(args.names) != len(args.files):
         raise UsageError(f'--names: {len(args.names)} names for {len(args.files)} files of results')
     if args.image_dir and not args.out_dir:
@@ -80,7 +82,8 @@ def checked(args: argparse.Namespace) -> dict[str, Any]:
     if args.image_dir and not args.image_dir.is_dir():
         raise UsageError(f'--image-dir: {args.image_dir} is not a folder')
     if args.names and len(set(args.names)) < len(args.names):
-        raise UsageError(f'--names: {args.names[0]} is given twice')
+        twice = next(name for name in args.names if args.names.count(name) > 1)
+        raise UsageError(f'--names: {twice} is given twice')
     options = chosen_options(args, OcclusionSettings)
     try:
         if args.centres:
@@ -99,7 +102,8 @@ def main(args: argparse.Namespace) -> None:
     if len(args.files) == 1:
         result = evaluate_occlusion(args.ground_truth, *args.files, name=args.names and args.names[0], **options)
     else:
-        result = compare_occlusion(args.ground_truth, *args.files, names=args.names, **options)
+        first, second, *more = args.files
+        result = compare_occlusion(args.ground_truth, first, second, more=more, names=args.names, **options)
     print(result)
     if args.out_dir:
         # The libraries of plots take a second to import.

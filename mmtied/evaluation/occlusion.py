@@ -1,4 +1,4 @@
-"""AP and AP75 per occlusion bin, of any detector's results, and of two detectors side by side."""
+"""AP and AP75 per occlusion bin, of any detector's results, and of several detectors side by side."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ from .errors import Hits, count_errors
 from .ratio import image_ratios, instance_ratios
 from .resampling import FEWEST, bootstrap, interval, middle, random_subsets
 from .result import OcclusionComparison, OcclusionResult
-from .scores import SCORES, BinScores, ClassScores, Difference, Errors, Scores
+from .scores import SCORES, BinScores, ClassScores, Difference, Differences, Errors, Scores
 from .settings import OcclusionOptions, OcclusionSettings
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+MOST = 8  # detectors that can be told apart in the curves
 
 
 def evaluate_occlusion(
@@ -73,36 +75,47 @@ def compare_occlusion(
     iou_type: str | None = None,
     bins: OcclusionBins | None = None,
     *,
+    more: Sequence[File | list[dict]] = (),
     names: Sequence[str] | None = None,
     strict: bool = True,
     quiet: bool = True,
     **options: Unpack[OcclusionOptions],
 ) -> OcclusionComparison:
-    """Evaluate two detectors on the same bins: what one gains over the other in each, free of the bin's own bias.
+    """Evaluate detectors on the same bins: what each gains over the first in a bin, free of the bin's own bias.
 
     Args:
         ground_truth, iou_type, bins, strict, quiet, **options: As in :func:`evaluate_occlusion`.
-        first, second: Results of the detectors; differences are second less first.
+        first, second: Results of two detectors; differences are second less first.
+        more: Results of further detectors, which are compared with the first as well. Defaults to none.
         names: Of the detectors. Defaults to the stems of the results' paths, with their folders where these are equal.
 
     Raises:
-        InputError: If an input cannot be evaluated, or both results are one file.
-        ValueError: If an option is out of its range, or the names are not two that differ.
+        InputError: If an input cannot be evaluated, or a file is given twice.
+        ValueError: If an option is out of its range, the names are not one for each detector and all different, or
+            there are more than 8 detectors.
     """
     settings = OcclusionSettings(iou_type=iou_type, bins=bins or OcclusionBins(), **options)
-    names = names or detector_names([first, second])
-    if len(set(names)) != 2:
-        raise ValueError(f'names={list(names)} must be two different names')
-    results, samples = _evaluate(
-        ground_truth, [first, second], names=names, settings=settings, strict=strict, quiet=quiet
-    )
-    differences = []
-    rows, other_rows = ([result.all, *result.bins] for result in results)
-    for one, other, sampled in zip(rows, other_rows, samples):
-        scores = other.scores - one.scores
-        intervals = {} if sampled is None else _intervals(sampled[:, 1] - sampled[:, 0], scores, least=-1)
-        differences.append(Difference(one.label, one.lower, upper=one.upper, scores=scores, interval=intervals))
-    return OcclusionComparison(results[0], results[1], all=differences[0], bins=differences[1:])
+    sources = [first, second, *more]
+    if len(sources) > MOST:
+        raise ValueError(f'{len(sources)} detectors are too many: at most {MOST} can be told apart in the curves')
+    names = names or detector_names(sources)
+    if not len(names) == len(set(names)) == len(sources):
+        count = 'two' if len(sources) == 2 else len(sources)
+        raise ValueError(f'names={list(names)} must be {count} different names')
+    results, samples = _evaluate(ground_truth, sources, names=names, settings=settings, strict=strict, quiet=quiet)
+    differences = [_differences(results, samples, index) for index in range(1, len(results))]
+    return OcclusionComparison(results, differences)
+
+
+def _differences(results: Sequence[OcclusionResult], samples: Sequence[np.ndarray | None], index: int) -> Differences:
+    """Return what a detector has above the first in every row."""
+    first, other = results[0], results[index]
+    rows = []
+    for one, own, sampled in zip((first.all, *first.bins), (other.all, *other.bins), samples):
+        scores = own.scores - one.scores
+        intervals = {} if sampled is None else _intervals(sampled[:, index] - sampled[:, 0], scores, least=-1)
+        rows.append(Difference(one.label, one.lower, upper=one.upper, scores=scores, interval=intervals))
+    return Differences(other.name, first.name, all=rows[0], bins=rows[1:])
 
 
 @dataclass(frozen=True)

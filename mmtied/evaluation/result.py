@@ -1,9 +1,9 @@
-"""What an evaluation by occlusion returns: scores per bin, of one detector or of two."""
+"""What an evaluation by occlusion returns: scores per bin, of one detector or of several."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,9 +13,9 @@ import numpy as np
 from ..coco.data import Detections, GroundTruth
 from .pieces import within_limit
 from .resampling import FEWEST
-from .scores import BinScores, Difference
+from .scores import SHOWN, BinScores, Difference, Differences
 from .settings import OcclusionSettings
-from .table import Table, class_table, difference_table, error_table, score_table
+from .table import Table, class_table, difference_table, error_table, overview_table, score_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +26,7 @@ BOUNDED = ('covered', 'union', 'hybrid')  # definitions whose ratio is 1 at most
 
 
 class _Shown(ABC):
-    """How a result is shown, of one detector or of two."""
+    """How a result is shown, of one detector or of several."""
 
     @property
     @abstractmethod
@@ -230,57 +230,99 @@ class OcclusionResult(_Shown):
 
 @dataclass(frozen=True)
 class OcclusionComparison(_Shown):
-    """Two detectors on the same ground truth; ``print`` shows both tables and the differences.
+    """Detectors on the same ground truth, each compared with the first; ``print`` shows the differences and all tables.
 
     Attributes:
-        first, second: Their results.
-        all: Difference on the whole set.
-        bins: Difference on each bin.
+        results: Of each detector.
+        differences: Of each detector but the first from the first.
     """
 
-    first: OcclusionResult
-    second: OcclusionResult
-    all: Difference
-    bins: list[Difference]
+    results: list[OcclusionResult]
+    differences: list[Differences]
 
     @property
     def models(self) -> list[OcclusionResult]:
         """The results of each detector."""
-        return [self.first, self.second]
+        return self.results
+
+    @property
+    def first(self) -> OcclusionResult:
+        """The result of the first detector."""
+        return self.results[0]
+
+    @property
+    def second(self) -> OcclusionResult:
+        """The result of the second detector."""
+        return self.results[1]
+
+    @property
+    def all(self) -> Difference:
+        """Difference of the second from the first on the whole set."""
+        return self.differences[0].all
+
+    @property
+    def bins(self) -> list[Difference]:
+        """Difference of the second from the first on each bin."""
+        return self.differences[0].bins
 
     def to_dict(self) -> dict[str, Any]:
-        """Return json content: the first detector's as of a single one, beside it the second's and the differences."""
-        difference = {'all': self.all.to_dict(), 'bins': [row.to_dict() for row in self.bins]}
-        return self.first.to_dict() | {'second': self.second.to_dict(), 'difference': difference}
+        """Return json content: the first detector's as of a single one, beside it the second's and the differences.
+
+        Of more than two detectors, ``others`` is a list of each but the first, with its ``difference``.
+        """
+        content = [result.to_dict() for result in self.results]
+        differences = [one.to_dict() for one in self.differences]
+        both = content[0] | {'second': content[1], 'difference': differences[0]}
+        if len(self.results) == 2:
+            return both
+        return both | {'others': [one | {'difference': less} for one, less in zip(content[1:], differences)]}
 
     def records(self) -> list[dict[str, Any]]:
-        """Return the records of both, and those of the differences as a third detector's."""
-        records = [*self.first.records(), *self.second.records()]
-        for row in (self.all, *self.bins):
-            content = row.to_dict()
-            record = {'model': f'{self.second.name} less {self.first.name}', 'bin': content.pop('label')}
-            for score, (low, high) in content.pop('interval').items():
-                record |= {f'{score}_low': low, f'{score}_high': high}
-            records.append(record | content)
+        """Return the records of each, and those of the differences as further detectors'."""
+        records = [record for result in self.results for record in result.records()]
+        for differences in self.differences:
+            for row in differences.rows:
+                content = row.to_dict()
+                record = {'model': differences.title, 'bin': content.pop('label')}
+                for score, (low, high) in content.pop('interval').items():
+                    record |= {f'{score}_low': low, f'{score}_high': high}
+                records.append(record | content)
         return _filled(records)
 
     def manifest(self) -> Iterator[tuple[Any, float | None, str]]:
-        """As of each of the two."""
+        """As of each of them."""
         return self.first.manifest()
 
     def remarks(self) -> list[str]:
-        """As of each of the two; what both say is said once."""
-        return list(dict.fromkeys([*self.first.remarks(), *self.second.remarks()]))
+        """As of each of them; what all say is said once, and what not all say with the names of those who do."""
+        said: dict[str, list[str]] = {}
+        for result in self.results:
+            for remark in result.remarks():
+                said.setdefault(remark, []).append(result.name)
+        return [
+            remark if len(names) == len(self.results) else f'{listed(names)}: {remark}'
+            for remark, names in said.items()
+        ]
 
     def tables(self) -> list[Table]:
-        """Return the tables of both, and the differences before them."""
-        differences = difference_table(self.first.name, self.second.name, [self.all, *self.bins])
-        return [differences, *self.first.tables(), *self.second.tables()]
+        """Return the differences, and then the tables of each; of more than two, first all scores side by side."""
+        tables = []
+        if len(self.results) > 2:
+            rows = {result.name: [result.all, *result.bins] for result in self.results}
+            tables = [overview_table(score, rows) for score in SHOWN]
+        tables += [difference_table(differences) for differences in self.differences]
+        return tables + [table for result in self.results for table in result.tables()]
 
 
 def counted(count: int, one: str, many: str) -> str:
     """Return a count with the words for one or for many."""
     return f'{count:,} {one if count == 1 else many}'
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names in a row: 'a, b and c'."""
+    *before, last = names
+    return f'{", ".join(before)} and {last}' if before else last
 
 
 def _filled(records: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -139,7 +139,7 @@ class BinScores(_Scored):
 
 @dataclass(frozen=True)
 class Difference(_Scored):
-    """Second detector less first, on the same images of a bin.
+    """A detector less the first, on the same images of a bin.
 
     Attributes:
         label, lower, upper: As of the bin.
@@ -152,3 +152,34 @@ class Difference(_Scored):
     upper: float | None
     scores: Scores
     interval: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Differences:
+    """A detector less the first, in every row.
+
+    Attributes:
+        name: Of the detector.
+        first: Name of the first.
+        all: Difference on the whole set.
+        bins: Difference on each bin.
+    """
+
+    name: str
+    first: str
+    all: Difference
+    bins: list[Difference]
+
+    @property
+    def rows(self) -> list[Difference]:
+        """The whole set and each bin."""
+        return [self.all, *self.bins]
+
+    @property
+    def title(self) -> str:
+        """What is compared."""
+        return f'{self.name} less {self.first}'
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the rows as json content."""
+        return {'all': self.all.to_dict(), 'bins': [row.to_dict() for row in self.bins]}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..utils.text_table import align
-from .scores import SCORES, SHOWN, BinScores, Difference
+from .scores import SCORES, SHOWN, BinScores, Differences
 from .settings import OcclusionSettings
 
 
@@ -69,15 +69,29 @@ def class_table(name: str, rows: Sequence[BinScores]) -> Table:
     return Table(f'{name}: classes', columns)
 
 
-def difference_table(first: str, second: str, rows: Sequence[Difference]) -> Table:
-    """Return what the second detector has above the first in every row, and intervals where there are any."""
+def overview_table(score: str, rows: Mapping[str, Sequence[BinScores]]) -> Table:
+    """Return a score of several detectors, a line each, in every row of theirs.
+
+    Args:
+        score: 'AP' or another.
+        rows: Those of each detector by its name.
+    """
+    columns = {'detector': list(rows)}
+    for of_row in zip(*rows.values()):
+        columns[of_row[0].label] = [percent(row.scores[score]) for row in of_row]
+    return Table(f'{score} of each detector', columns)
+
+
+def difference_table(differences: Differences) -> Table:
+    """Return what a detector has above the first in every row, and intervals where there are any."""
+    rows = differences.rows
     columns = {'occlusion': [row.label for row in rows]}
     for score in SCORES:
         columns[f'{score:>5}'] = [percent(row.scores[score], '+') for row in rows]
     for score in SHOWN:
         if any(row.interval for row in rows):
             columns[f'{score} 95%'] = [span(row.interval.get(score), '+') for row in rows]
-    return Table(f'{second} less {first}, on the same images', columns)
+    return Table(f'{differences.title}, on the same images', columns)
 
 
 def number(value: float, form: str = '') -> str:

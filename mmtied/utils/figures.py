@@ -9,12 +9,12 @@ from functools import cache
 from pathlib import Path
 from textwrap import wrap
 
+from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager
 from matplotlib.ft2font import FT2Font
 from matplotlib.legend import Legend
-from matplotlib.patches import Patch
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
@@ -86,25 +86,25 @@ def fonts_with(wanted: frozenset[int]) -> tuple[str, ...]:
     return tuple(chosen)
 
 
-def add_legend(figure: Figure, patches: Sequence[Patch]) -> None:
+def add_legend(figure: Figure, handles: Sequence[Artist]) -> None:
     """Put a legend below a figure: in as many columns as fit into its width, and the figure as much higher.
 
     Args:
         figure: With a constrained layout.
-        patches: What is explained; long labels are broken into lines.
+        handles: What is explained, patches or lines; long labels are broken into lines.
     """
-    for patch in patches:
-        patch.set_label('\n'.join(wrap(str(patch.get_label()), LONGEST_LINE, drop_whitespace=False)))
+    for handle in handles:
+        handle.set_label('\n'.join(wrap(str(handle.get_label()), LONGEST_LINE, drop_whitespace=False)))
     renderer = FigureCanvasAgg(figure).get_renderer()
 
     def put(columns: int) -> tuple[Legend, Bbox]:
-        legend = figure.legend(handles=patches, loc='outside lower center', ncols=columns, frameon=False, fontsize=9)
+        legend = figure.legend(handles=handles, loc='outside lower center', ncols=columns, frameon=False, fontsize=9)
         fit_fonts(figure)
         with warnings.catch_warnings():
             warnings.filterwarnings('ignore', MISSING)
             return legend, legend.get_window_extent(renderer)
 
-    fits, too_many = 1, len(patches) + 1
+    fits, too_many = 1, len(handles) + 1
     while too_many - fits > 1:
         columns = (fits + too_many) // 2
         legend, box = put(columns)

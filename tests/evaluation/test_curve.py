@@ -5,6 +5,8 @@ import io
 import cv2
 
 from mmtied.evaluation import compare_occlusion, evaluate_occlusion
+from mmtied.evaluation.curve import COLOURS, MARKERS
+from mmtied.evaluation.occlusion import MOST
 
 TRUTH = {
     'images': [{'id': i, 'width': 9, 'height': 9} for i in (1, 2)],
@@ -42,3 +44,19 @@ def test_two_detectors_with_intervals_and_bands():
         ]
     assert len(curves.collections) == 3  # a band and two intervals
     comparison.plot().savefig(io.BytesIO())
+
+
+def test_eight_detectors_are_told_apart():
+    assert len(set(COLOURS)) == len(set(MARKERS)) == len(COLOURS) == MOST
+    names = [f'{i} {"long name of a detector " * 2}' for i in range(MOST)]
+    comparison = compare_occlusion(TRUTH, FOUND, FOUND[:1], more=[FOUND] * 6, names=names, bootstrap=5)
+    figure = comparison.plot()
+    curves = figure.axes[0]
+    assert [line.get_color() for line in curves.lines] == [*COLOURS]
+    assert len({line.get_marker() for line in curves.lines}) == MOST
+    places = [line.get_xdata()[0] for line in curves.lines]
+    assert sorted(places) == places and len(set(places)) == MOST  # beside each other
+    assert len(curves.collections) == MOST  # an interval each
+    (legend,) = figure.legends
+    assert [text.get_text().replace('\n', '') for text in legend.get_texts()] == names
+    figure.savefig(io.BytesIO())

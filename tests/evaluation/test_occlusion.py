@@ -325,6 +325,11 @@ def test_detectors_are_told_apart(tmp_path):
     assert [result.name for result in compare_occlusion(truth, found, found).models] == ['detector 1', 'detector 2']
     with pytest.raises(ValueError, match='must be two different names'):
         compare_occlusion(truth, found, found, names=['a', 'a'])
+    for names in (['a', 'b'], ['a', 'b', 'a']):
+        with pytest.raises(ValueError, match='must be 3 different names'):
+            compare_occlusion(truth, found, found, more=[found], names=names)
+    with pytest.raises(ValueError, match='9 detectors are too many: at most 8'):
+        compare_occlusion(truth, found, found, more=[found] * 7)
 
 
 def test_classes_of_one_name_are_told_apart():
@@ -395,6 +400,40 @@ def test_two_detectors():
     assert content['second']['name'] == 'two'
     assert len(content['difference']['bins']) == len(content['bins'])
     assert 'two less one, on the same images' in str(both)
+
+
+def test_each_of_several_is_compared_with_the_first_as_if_it_were_alone():
+    truth, found = made_up()
+    sources = {'one': found, 'two': found[::2], 'three': found[1::2], 'four': found[::3]}
+    options = dict(bootstrap=20, random_subsets=5, seed=3)
+    first, second, *more = sources.values()
+    together = compare_occlusion(truth, first, second, more=more, names=list(sources), **options)
+    content, tables = together.to_dict(), [table.title for table in together.tables()]
+    assert tables[:2] == ['AP of each detector', 'AP75 of each detector']
+    assert [one['name'] for one in content['others']] == list(sources)[1:]
+    for k, (name, source) in enumerate(list(sources.items())[1:]):
+        pair = compare_occlusion(truth, found, source, names=['one', name], **options)
+        assert together.differences[k].to_dict() == pair.differences[0].to_dict()
+        assert numbers(together.results[1 + k]) == numbers(pair.second)
+        assert content['others'][k]['difference'] == pair.to_dict()['difference']
+        assert 'others' not in pair.to_dict()
+        assert tables[2 + k] == f'{name} less one, on the same images'
+    assert (together.second, together.all) == (together.results[1], together.differences[0].all)
+    overview = together.tables()[0]
+    assert overview.columns['detector'] == list(sources)
+    assert overview.columns['(0, .2)'] == [f'{100 * result.bins[1].AP:.1f}' for result in together.results]
+    models = {record['model'] for record in together.records()}
+    assert models == {*sources, 'two less one', 'three less one', 'four less one'}
+
+
+def test_what_not_all_detectors_say_has_their_names():
+    truth, found = made_up()
+    names = ['one', 'two', 'three']
+    result = compare_occlusion(truth, found, found[:1], more=[found[::2]], names=names, max_dets=1)
+    said = [remark for remark in result.remarks() if 'beyond' in remark]
+    assert [remark.partition(':')[0] for remark in said] == ['one', 'three']
+    assert sum('Fewer than 50 images' in remark for remark in result.remarks()) == 1
+    assert sum(remark.startswith('Fewer') for remark in result.remarks()) == 1
 
 
 def test_a_detector_against_itself_differs_by_nothing():

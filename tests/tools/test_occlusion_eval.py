@@ -59,6 +59,26 @@ def test_two_detectors_in_one_call(files, tmp_path):
     assert content['difference']['all']['AP'] == pytest.approx(-0.4)
 
 
+def test_three_detectors_are_compared_with_the_first(files, tmp_path):
+    truth, found = files
+    others = [tmp_path / 'b.json', tmp_path / 'c.json']
+    for other, height in zip(others, (3, 2)):
+        other.write_text(json.dumps([FOUND[0] | {'bbox': [0, 0, 4, height]}]))
+    done = run(truth, found, *others, '--out-dir', tmp_path / 'out')
+    assert done.returncode == 0, done.stderr
+    content = json.loads((tmp_path / 'out' / 'occlusion.json').read_text())
+    assert [(one['name'], one['all']['AP']) for one in content['others']] == [
+        ('b', pytest.approx(0.6)),
+        ('c', pytest.approx(0.1)),
+    ]
+    assert [one['difference']['all']['AP'] for one in content['others']] == pytest.approx([-0.4, -0.9])
+    assert {'name', 'all', 'bins', 'difference'} <= set(content['others'][0])
+    assert (content['second']['name'], content['difference']) == ('b', content['others'][0]['difference'])
+    done = run(truth, found, *others, others[0])
+    assert (done.returncode, done.stdout) == (2, '')
+    assert 'b.json: given twice, as second results and as fourth results' in done.stderr
+
+
 @pytest.mark.parametrize(
     'options, label',
     [
@@ -137,7 +157,8 @@ def test_bad_masks(files, tmp_path):
         (['--names', 'a', 'b'], '--names: 2 names for 1 files'),
         (['--image-dir', '.'], '--image-dir: pictures need an --out-dir'),
         (['--image-dir', 'none', '--out-dir', 'none'], '--image-dir: none is not a folder'),
-        (['--results', 'a', 'b'], 'give the file of one detector or of two, found 3'),
+        (['--results', *'abcdefgh'], 'give the files of one to 8 detectors, found 9'),
+        (['--results', 'b', 'c', '--names', 'a', 'b', 'b'], '--names: b is given twice'),
     ],
 )
 def test_bad_options(files, options, sentence):

@@ -16,20 +16,22 @@ def scenes(tmp_path):
     found = [entry | {'score': 0.9} for entry in json.loads(truth.read_text())['annotations']]
     (tmp_path / 'a.json').write_text(json.dumps(found))
     (tmp_path / 'b.json').write_text(json.dumps(found[::2]))
+    (tmp_path / 'c.json').write_text(json.dumps(found[1::2]))
     return tmp_path
 
 
-def test_two_detectors(run_tool, scenes):
-    files = scenes / 'instances_val.json', scenes / 'a.json', scenes / 'b.json'
+@pytest.mark.parametrize('detectors', ['ab', 'abc'])
+def test_several_detectors(run_tool, scenes, detectors):
+    files = scenes / 'instances_val.json', *(scenes / f'{name}.json' for name in detectors)
     status, output, errors = run_tool(
         TOOL, *files, '--image-dir', scenes / 'val', '--out', scenes / 'new/samples.png', '--images', 2
     )
     assert status == 0, errors
     lines = output.splitlines()
-    assert 'a: detections' in lines[0] and 'b: detections' in lines[0]
+    assert all(f'{name}: detections' in lines[0] for name in detectors)
     assert len(lines) == 1 + 2 + 1 + 1
     picture = cv2.imread(str(scenes / 'new/samples.png'))
-    assert picture.shape[1] == 1800 and picture.std() > 20
+    assert picture.shape[1] == 600 * (1 + len(detectors)) and picture.std() > 20
 
 
 def test_real_detections(run_tool, real_data, tmp_path):
@@ -57,7 +59,7 @@ def test_bad_input_is_one_sentence(run_tool, scenes):
         ((truth, found, *picture, '--image-dir', scenes), '.jpg: no such image'),
         ((truth, scenes / 'absent.json', *picture, *images), 'absent.json: cannot be read'),
         ((truth, found, found, *picture, *images), 'given twice'),
-        ((truth, found, found, found, *picture, *images), 'found 3'),
+        ((truth, *'abcdefghi', *picture, *images), 'found 9'),
         ((truth, found, *picture, *images, '--names', 'a', 'b'), '--names: 2 names for 1 files'),
         ((truth, found, *picture, *images, '--images', '0'), '--images: 0 must be a whole number'),
         ((truth, found, *picture, *images, '--score-thr', '2'), 'score_thr'),

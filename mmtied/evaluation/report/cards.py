@@ -19,6 +19,7 @@ from .gallery import has_file
 
 LONGEST = 640  # pixels of an embedded picture's longer side
 PER_ORDER = 12  # images
+PICTURES = 120  # at most, all orders together
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,26 @@ class Card:
     layers: list[list[Shape]]  # ground truth, then each detector
 
 
-def make_cards(results: Sequence[OcclusionResult], image_dir: str | Path) -> tuple[list[str], list[Card]]:
-    """Return the names of the orders that the gallery can be seen in, and the first images of each.
+@dataclass(frozen=True)
+class Order:
+    """An order that the gallery can be seen in.
+
+    Attributes:
+        name: What the first images show.
+        values: Of each image, (images,); the largest comes first, NaN is not shown.
+        layers: What is drawn when it is chosen: 0 is the ground truth, 1 the first detector.
+    """
+
+    name: str
+    values: np.ndarray
+    layers: list[int]
+
+
+def make_cards(results: Sequence[OcclusionResult], image_dir: str | Path) -> tuple[list[Order], list[Card]]:
+    """Return the orders that the gallery can be seen in, and the first images of each.
 
     Args:
-        results: Of one detector or of two, on one ground truth.
+        results: Of one to eight detectors, on one ground truth.
         image_dir: Folder of the ground truth's ``file_name``.
 
     Raises:
@@ -64,17 +80,13 @@ def make_cards(results: Sequence[OcclusionResult], image_dir: str | Path) -> tup
             for result in results
         ]
     )
-    orders = {'largest occlusion ratio': results[0].ratios}
-    for result, values in zip(results, f1):
-        orders[f'lowest F1 of {result.name}'] = -values
-    if len(results) == 2:
-        orders[f'{results[1].name} gains most'] = f1[1] - f1[0]
-        orders[f'{results[1].name} loses most'] = f1[0] - f1[1]
+    orders = _orders(results, f1)
     ranks: dict[int, dict[int, int]] = {}
-    for order, values in enumerate(orders.values()):
+    count = min(PER_ORDER, PICTURES // len(orders))
+    for order, one in enumerate(orders):
         # An image without instances shows nothing.
-        values = np.where(np.isnan(results[0].ratios) | ~has_file(results[0]), np.nan, values)
-        first = np.argsort(-values, kind='stable')[:PER_ORDER]
+        values = np.where(np.isnan(results[0].ratios) | ~has_file(results[0]), np.nan, one.values)
+        first = np.argsort(-values, kind='stable')[:count]
         for rank, index in enumerate(first[~np.isnan(values[first])].tolist()):
             ranks.setdefault(index, {})[order] = rank
     cards = []
@@ -100,7 +112,22 @@ def make_cards(results: Sequence[OcclusionResult], image_dir: str | Path) -> tup
                 layers=layers,
             )
         )
-    return list(orders), cards
+    return orders, cards
+
+
+def _orders(results: Sequence[OcclusionResult], f1: np.ndarray) -> list[Order]:
+    """The largest ratio, the lowest F1 of each detector, and the most that each but the first gains and loses."""
+    # The boxes of more than two detectors hide each other: an order shows those that it is about.
+    few = [0, 1, 2][: 1 + len(results)]
+    several = len(results) > 2
+    orders = [Order('largest occlusion ratio', results[0].ratios, few)]
+    for k, (result, values) in enumerate(zip(results, f1), start=1):
+        orders.append(Order(f'lowest F1 of {result.name}', -values, [0, k] if several else few))
+    for k, (result, values) in enumerate(zip(results[1:], f1[1:]), start=2):
+        over, to = (f' over {results[0].name}', f' to {results[0].name}') if several else ('', '')
+        orders.append(Order(f'{result.name} gains most{over}', values - f1[0], [0, 1, k]))
+        orders.append(Order(f'{result.name} loses most{to}', f1[0] - values, [0, 1, k]))
+    return orders
 
 
 def _shapes(

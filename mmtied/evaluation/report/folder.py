@@ -57,7 +57,7 @@ def _fill(folder: Path, result: OcclusionResult | OcclusionComparison, image_dir
     for suffix in ('png', 'pdf'):
         save_figure(figure, folder / f'curve.{suffix}')
     if image_dir and median_images(result.models[0]):
-        save_gallery(result.models[0], image_dir, folder / 'gallery.png')
+        save_gallery(result, image_dir, folder / 'gallery.png')
     save_report(result, folder / 'report.html', image_dir)
 
 

@@ -17,18 +17,18 @@ from ...coco.masks import decode
 from ...utils.errors import InputError
 from ...utils.figures import add_legend, plain, save_figure
 from ...utils.pictures import drawn_size, open_picture, scaling
-from ..result import OcclusionResult, counted
+from ..result import OcclusionComparison, OcclusionResult, counted
 
 COLOURS = color_sequences['tab10']
 
 
-def save_gallery(result: OcclusionResult, image_dir: str | Path, path: str | Path) -> Path:
+def save_gallery(result: OcclusionResult | OcclusionComparison, image_dir: str | Path, path: str | Path) -> Path:
     """Draw, for every bin that holds images, the one of the median ratio: ground truth above, detections below.
 
-    Masks are drawn where masks were evaluated, else boxes; detections from ``score_thr`` up.
+    Masks are drawn where masks were evaluated, else boxes; detections from ``score_thr`` up, a row for each detector.
 
     Args:
-        result: What :func:`evaluate_occlusion` returned.
+        result: What :func:`evaluate_occlusion` or :func:`compare_occlusion` returned.
         image_dir: Folder of the ground truth's ``file_name``.
         path: File to write; its ending chooses the format, such as png or pdf.
 
@@ -38,28 +38,30 @@ def save_gallery(result: OcclusionResult, image_dir: str | Path, path: str | Pat
     Raises:
         InputError: If an image is not in the folder or cannot be read, or no image has an instance.
     """
-    score_thr = result.settings.score_thr
-    truth, found = result.ground_truth, result.detections.rows(result.detections.score >= score_thr)
-    chosen = median_images(result)
+    first, score_thr = result.models[0], result.models[0].settings.score_thr
+    truth = first.ground_truth
+    found = [one.detections.rows(one.detections.score >= score_thr) for one in result.models]
+    chosen = median_images(first)
     if not chosen:
-        why = 'no image has an instance' if np.isnan(result.ratios).all() else without_file(result)
+        why = 'no image has an instance' if np.isnan(first.ratios).all() else without_file(first)
         raise InputError(f'gallery: {why}, so there is nothing to draw')
     pictures = {index: open_picture(image_dir, truth.images[index]) for index in chosen.values()}
     scaled = {index: scaling(picture, truth.images[index]) for index, picture in pictures.items()}
-    figure = Figure(figsize=(2.2 * max(len(chosen), 2), 5), layout='constrained')
-    grid = figure.subplots(2, len(chosen), squeeze=False)
+    figure = Figure(figsize=(2.2 * max(len(chosen), 2), 2.5 * (1 + len(found))), layout='constrained')
+    grid = figure.subplots(1 + len(found), len(chosen), squeeze=False)
     shown = list(chosen.values())
-    seen = {*truth.category[np.isin(truth.image, shown)], *found.category[np.isin(found.image, shown)]}
+    seen = {one for entries in (truth, *found) for one in entries.category[np.isin(entries.image, shown)]}
     colours = {category: COLOURS[i % len(COLOURS)] for i, category in enumerate(sorted(seen))}
     for column, (label, index) in zip(grid.T, chosen.items()):
-        for axes, entries in zip(column, (truth, found)):
+        for axes, entries in zip(column, (truth, *found)):
             show_picture(axes, pictures[index], truth.images[index])
-            masks = result.settings.iou_type == 'segm'
+            masks = first.settings.iou_type == 'segm'
             draw(axes, entries, index=index, image=truth.images[index], colours=colours, masks=masks)
-        caption = [label, f'r = {result.ratios[index]:.2f}', *wrap(scaled[index], 32)]
+        caption = [label, f'r = {first.ratios[index]:.2f}', *wrap(scaled[index], 32)]
         column[0].set_title('\n'.join(caption), fontsize=10)
-    for axes, name in zip(grid[:, 0], ('ground truth', f'detections, score ≥ {score_thr:g}')):
-        axes.set_ylabel(name)
+    names = [one.name for one in result.models] if len(found) > 1 else ['detections']
+    for axes, name in zip(grid[:, 0], ('ground truth', *(f'{name}, score ≥ {score_thr:g}' for name in names))):
+        axes.set_ylabel('\n'.join(wrap(plain(name), 32)))
     patches = [Patch(color=colour, label=plain(truth.categories[index]['name'])) for index, colour in colours.items()]
     add_legend(figure, patches)
     return save_figure(figure, path)

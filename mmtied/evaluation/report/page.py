@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,15 @@ from plotly.offline import get_plotlyjs
 
 from ...utils.files import write_text
 from ...utils.pages import fill_template
-from ..curve import BAND, COLOURS
-from ..result import OcclusionComparison, OcclusionResult
-from ..scores import SHOWN
+from ..curve import AREAS, BAND, COLOURS
+from ..result import OcclusionComparison, OcclusionResult, listed
+from ..scores import SHOWN, Differences
 from .cards import make_cards
 
+# Of the detectors, as MARKERS of the curve.
+SYMBOLS = ('circle', 'square', 'triangle-up', 'diamond', 'triangle-down', 'star', 'x', 'cross')
 TEMPLATE = Path(__file__).with_name('page.html.j2')
-LAYOUT = {
+LAYOUT: dict[str, Any] = {
     'template': 'simple_white',
     'margin': {'l': 48, 'r': 12, 't': 40, 'b': 100},
     'height': 360,
@@ -48,12 +51,13 @@ def save_report(
     results = result.models
     figures = [curve_figure(results, score) for score in SHOWN]
     if isinstance(result, OcclusionComparison):
-        figures += [difference_figure(result, score) for score in SHOWN]
+        figures += [difference_figure(result.differences, score) for score in SHOWN]
     figures.append(ratio_figure(results[0]))
     orders, cards = make_cards(results, image_dir) if image_dir else ([], [])
     page = fill_template(
         TEMPLATE,
         results=results,
+        names=listed([one.name for one in results]),
         settings=results[0].settings,
         remarks=result.remarks(),
         plotly=get_plotlyjs(),
@@ -82,18 +86,22 @@ def curve_figure(results: Sequence[OcclusionResult], score: str) -> go.Figure:
         figure.add_traces(area(labels, low, high=high, colour=BAND, group='random'))
         line = {'color': BAND, 'dash': 'dash'}
         figure.add_scatter(x=labels, y=mean, mode='lines', line=line, name='random subsets', legendgroup='random')
-    for result, colour in zip(results, COLOURS):
+    for result, colour, symbol in zip(results, COLOURS, SYMBOLS):
         name = escape(result.name)
+        values = np.array([100 * row.scores[score] for row in result.bins])
+        look: dict[str, Any] = {'line': {'color': colour}, 'marker': {'symbol': symbol, 'size': 7}}
         low, high = 100 * np.array([row.interval.get(score, (np.nan,) * 2) for row in result.bins]).T
-        if not np.isnan(low).all():
+        if len(results) > AREAS:
+            look |= {'error_y': error_bars(values, low, high) | {'thickness': 1, 'width': 2}, 'offsetgroup': name}
+        elif not np.isnan(low).all():
             figure.add_traces(area(labels, low, high=high, colour=colour, group=name))
-        values = [100 * row.scores[score] for row in result.bins]
-        line = {'color': colour}
-        figure.add_scatter(x=labels, y=values, mode='lines+markers', line=line, name=name, legendgroup=name)
+        figure.add_scatter(x=labels, y=values, mode='lines+markers', name=name, legendgroup=name, **look)
     what = 'instance' if results[0].settings.per_instance else 'image'
     figure.update_xaxes(title=f'occlusion ratio of the {what}', type='category')
     figure.update_yaxes(tickformat='.1f', hoverformat='.1f', showgrid=True)
-    return figure.update_layout(title=f'{results[0].settings.iou_type} {score}, %')
+    scattermode = 'group' if len(results) > AREAS else 'overlay'  # beside each other, as the bars of a group
+    figure.update_layout(title=f'{results[0].settings.iou_type} {score}, %', scattermode=scattermode, scattergap=0.5)
+    return with_room(figure)
 
 
 def area(labels: Sequence[str], low: np.ndarray, high: np.ndarray, colour: str, group: str) -> list[go.Scatter]:
@@ -105,19 +113,33 @@ def area(labels: Sequence[str], low: np.ndarray, high: np.ndarray, colour: str, 
     return [go.Scatter(y=low, **border), go.Scatter(y=high, **filling, **border)]
 
 
-def difference_figure(comparison: OcclusionComparison, score: str) -> go.Figure:
-    """Return the differences of a score per bin, with their intervals."""
+def difference_figure(differences: Sequence[Differences], score: str) -> go.Figure:
+    """Return how far a score of each detector is from that of the first in each bin, with intervals."""
     figure = go.Figure(layout=LAYOUT)
-    rows = comparison.bins
-    values = np.array([100 * row.scores[score] for row in rows])
-    bars = {}
-    if any(row.interval for row in rows):
-        low, high = 100 * np.array([row.interval.get(score, (np.nan,) * 2) for row in rows]).T
-        bars = {'error_y': {'type': 'data', 'symmetric': False, 'array': high - values, 'arrayminus': values - low}}
-    figure.add_bar(x=[row.label for row in rows], y=values, marker_color='#5b7083', name='difference', **bars)
+    for one, colour in zip(differences, COLOURS[1:]):
+        values = np.array([100 * row.scores[score] for row in one.bins])
+        low, high = 100 * np.array([row.interval.get(score, (np.nan,) * 2) for row in one.bins]).T
+        bars = {'error_y': error_bars(values, low, high), 'marker_color': colour, 'name': escape(one.name)}
+        figure.add_bar(x=[row.label for row in one.bins], y=values, **bars)
     figure.update_xaxes(type='category')
     figure.update_yaxes(tickformat='+.1f', hoverformat='+.1f', zeroline=True, zerolinecolor='#888')
-    return figure.update_layout(title=f'difference of {score}, points', showlegend=False, margin_b=44)
+    if len(differences) == 1:
+        return figure.update_layout(title=f'difference of {score}, points', showlegend=False, margin_b=44)
+    figure.update_layout(title=f'difference of {score} from the first, points')
+    return with_room(figure)
+
+
+def with_room(figure: go.Figure) -> go.Figure:
+    """Return a figure that is higher by what its legend needs beyond two lines, on the narrowest screen."""
+    names = [trace.name for trace in figure.data if trace.showlegend is not False]
+    in_line = max(1, 300 // (50 + 6 * max(map(len, names))))  # pixels; plotly makes all entries as wide as the longest
+    beyond = 20 * max(0, ceil(len(names) / in_line) - 2)
+    return figure.update_layout(height=LAYOUT['height'] + beyond, margin_b=LAYOUT['margin']['b'] + beyond)
+
+
+def error_bars(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, Any]:
+    """Return the ends of intervals about values, as plotly takes them; NaN draws none."""
+    return {'type': 'data', 'symmetric': False, 'array': high - values, 'arrayminus': values - low}
 
 
 def ratio_figure(result: OcclusionResult) -> go.Figure:

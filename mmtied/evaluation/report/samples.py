@@ -1,4 +1,4 @@
-"""Detections of one detector or two beside each other, on the most occluded images (Fig. 7c and A.2)."""
+"""Detections of one detector or several beside each other, on the most occluded images (Fig. 7c and A.2)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Samples:
     """The most occluded images of a set, and what each detector finds from ``settings.score_thr`` up.
 
     Attributes:
-        result: Of one detector or of two.
+        result: Of one detector or of several.
         indices: The images, the most occluded first.
         found: Detections of each detector, on all images.
         redundant: Which of them are redundant partial ones.

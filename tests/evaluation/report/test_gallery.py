@@ -7,7 +7,7 @@ from PIL import Image
 
 from mmtied.coco.coco_json import read_json
 from mmtied.datasets import write_scenes
-from mmtied.evaluation import InputError, evaluate_occlusion
+from mmtied.evaluation import InputError, compare_occlusion, evaluate_occlusion
 from mmtied.evaluation.report.gallery import median_images, save_gallery, without_file
 
 
@@ -39,6 +39,15 @@ def test_picture(scenes, iou_type, tmp_path):
     # Detections are drawn below and nowhere else.
     assert (drawn[half:] != bare[half:]).any()
     assert (drawn[100 : half - 40] == bare[100 : half - 40]).all()
+
+
+def test_a_row_for_each_detector(scenes, tmp_path):
+    truth, found, images = scenes
+    alone = cv2.imread(str(save_gallery(evaluate_occlusion(truth, found), images, tmp_path / 'alone.png')))
+    several = compare_occlusion(truth, found, found[::2], more=[found[:1]], names=['a', 'b', 'c'])
+    drawn = cv2.imread(str(save_gallery(several, images, tmp_path / 'several.png')))
+    assert drawn.shape[0] - alone.shape[0] == 2 * 2.5 * 150
+    assert drawn.shape[1] == alone.shape[1]
 
 
 def test_median_images(scenes):

@@ -87,6 +87,34 @@ def test_page_of_two_detectors(browser, scenes, tmp_path, width, iou_type):
     page.close()
 
 
+@pytest.mark.parametrize('width', WIDTHS)
+def test_page_of_eight_detectors(browser, scenes, tmp_path, width):
+    truth, found, half, images = scenes
+    more = [found[k::7] for k in range(6)]
+    names = [f'detector-{i}_with_a_name_as_long_as_a_config' for i in range(8)]
+    result = compare_occlusion(truth, found, half, more=more, names=names, bootstrap=5)
+    page, said = with_curves(browser, save_report(result, tmp_path / 'report.html', images), width)
+    assert page.evaluate('document.documentElement.scrollWidth') <= width
+    curve = page.locator('.figure').first
+    assert curve.locator('.scatterlayer .trace').count() == 8
+    assert curve.locator('.legendtext').all_text_contents() == names
+    # The legend lies below the axis' title.
+    title, legend = curve.locator('.xtitle').bounding_box(), curve.locator('.legend').bounding_box()
+    assert title['y'] + title['height'] <= legend['y']
+    fills = page.evaluate("[...document.querySelectorAll('[class^=key]')].map(e => getComputedStyle(e).fill)")
+    assert len(set(fills)) == 1 + 8
+    # An order draws the detectors that it is about.
+    assert visible(page, '.toggle', 'e.checked') == [True] * 3 + [False] * 6
+    page.locator('#order').select_option(label=f'{names[4]} loses most to {names[0]}')
+    assert [i for i, checked in enumerate(visible(page, '.toggle', 'e.checked')) if checked] == [0, 1, 5]
+    assert visible(page, '.layer1 .shape') and not visible(page, '.layer2 .shape')
+    page.locator('#order').select_option(label=f'lowest F1 of {names[7]}')
+    assert [i for i, checked in enumerate(visible(page, '.toggle', 'e.checked')) if checked] == [0, 8]
+    assert page.locator('.card').count() <= 120
+    assert said == []
+    page.close()
+
+
 def test_page_without_pictures_or_resampling(browser, tmp_path):
     page, said = with_curves(browser, save_report(evaluate_occlusion(*made_up()), tmp_path / 'report.html'), 1400)
     assert page.locator('.figure').count() == 3
