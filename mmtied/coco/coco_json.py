@@ -21,6 +21,7 @@ from ..utils.errors import InputError
 from .columns import (
     LARGEST,
     LENIENT,
+    Ids,
     RawDetection,
     as_text,
     check_ids,
@@ -30,7 +31,6 @@ from .columns import (
     read_boxes,
     read_column,
     read_flags,
-    read_indices,
     read_segmentations,
     read_values,
     shown,
@@ -46,7 +46,7 @@ def read_json(source: str | PathLike | Any, name: str, results: bool = False) ->
     Args:
         source: A path, what the file would hold, or a ``COCO`` object of pycocotools, mmdet or hotcoco.
         name: The name for content that is given.
-        results: Whether a list of detections is expected, which is read faster. Defaults to False.
+        results: Whether a list of detections is expected, which a ``COCO`` object has among its own. Defaults to False.
 
     Raises:
         InputError: If there is no such file, or it is not json.
@@ -62,7 +62,7 @@ def read_json(source: str | PathLike | Any, name: str, results: bool = False) ->
     except OSError as error:
         raise InputError(f'{source}: cannot be read: {error.strerror}') from error
     try:
-        return msgspec.json.decode(content, type=list[RawDetection] if results else Any), str(source)
+        return msgspec.json.decode(content), str(source)
     except (msgspec.DecodeError, RecursionError):
         pass  # dirt, or what strict json has no word for, such as NaN
     try:
@@ -100,8 +100,8 @@ def check_ground_truth(data: Any, source: str, masks: bool = False) -> GroundTru
     index = {entry['id']: i for i, entry in enumerate(categories)}
 
     where = f'{source}: annotations'
-    image = read_indices(data['annotations'], 'image_id', where=where, known=images)
-    category = read_indices(data['annotations'], 'category_id', where=where, known=categories)
+    image = Ids(images).indices(data['annotations'], 'image_id', where)
+    category = Ids(categories).indices(data['annotations'], 'category_id', where)
     kept = image >= 0
     if len(kept) and not kept.any():
         example = shown(data['annotations'][0]['image_id'])
@@ -202,8 +202,11 @@ def check_results(data: Any, source: str, ground_truth: GroundTruth, iou_type: s
     if strict and not data:
         raise InputError(f'{source}: contains no detections, so there is nothing to evaluate')
     indices = {}
-    for name, known in (('image', ground_truth.images), ('category', ground_truth.categories)):
-        indices[name] = read_indices(data, f'{name}_id', where=source, known=known)
+    for name, known, ids in (
+        ('image', ground_truth.images, ground_truth.image_ids),
+        ('category', ground_truth.categories, ground_truth.category_ids),
+    ):
+        indices[name] = ids.indices(data, f'{name}_id', source)
         what = 'images' if name == 'image' else 'categories'
         check_known(
             indices[name],

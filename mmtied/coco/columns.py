@@ -92,23 +92,36 @@ def id_order(entry: dict) -> tuple:
     return isinstance(entry['id'], str), entry['id']
 
 
-def read_indices(entries: list, key: str, where: str, known: list[dict]) -> np.ndarray:
-    """Return the index among the known, in the order of their ids, of what each entry refers to; -1 for none."""
-    values = read_values(entries, key, where)
-    if None in values:
-        raise InputError(f"{where}[{values.index(None)}] has no '{key}'")
-    ids = [entry['id'] for entry in known]
-    if set(map(type, values)) | set(map(type, ids)) == {int}:
-        with contextlib.suppress(OverflowError):  # beyond 64 bits
-            ordered, wanted = (np.array(part, dtype=np.int64) for part in (ids, values))
-            indices = np.searchsorted(ordered, wanted).clip(max=len(ordered) - 1)
-            return np.where(ordered[indices] == wanted, indices, -1)
-    index = {entry['id']: i for i, entry in enumerate(known)}
-    try:
-        return np.array([index.get(value, -1) for value in values], dtype=np.int64)
-    except TypeError:
-        i = next(i for i, value in enumerate(values) if not isinstance(value, Hashable))
-        raise InputError(f"{where}[{i}]: '{key}' is {shown(values[i])}, it must be an id") from None
+class Ids:
+    """What entries may refer to, images or categories, by its id.
+
+    Args:
+        listed: Entries with an ``id``, in the order of their ids.
+    """
+
+    def __init__(self, listed: list[dict]) -> None:
+        ids = [entry['id'] for entry in listed]
+        self.index = {own: i for i, own in enumerate(ids)}
+        self.numbers: np.ndarray | None = None
+        if set(map(type, ids)) == {int}:
+            with contextlib.suppress(OverflowError):  # beyond 64 bits
+                self.numbers = np.array(ids, dtype=np.int64)
+
+    def indices(self, entries: list, key: str, where: str) -> np.ndarray:
+        """Return the index of what each entry refers to, (n,); -1 for what is not listed."""
+        values = read_values(entries, key, where)
+        if self.numbers is not None and set(map(type, values)) == {int}:
+            with contextlib.suppress(OverflowError):
+                wanted = np.array(values, dtype=np.int64)
+                indices = np.searchsorted(self.numbers, wanted).clip(max=len(self.numbers) - 1)
+                return np.where(self.numbers[indices] == wanted, indices, -1)
+        if None in values:
+            raise InputError(f"{where}[{values.index(None)}] has no '{key}'")
+        try:
+            return np.array([self.index.get(value, -1) for value in values], dtype=np.int64)
+        except TypeError:
+            i = next(i for i, value in enumerate(values) if not isinstance(value, Hashable))
+            raise InputError(f"{where}[{i}]: '{key}' is {shown(values[i])}, it must be an id") from None
 
 
 def check_known(

@@ -5,9 +5,13 @@ Images and categories are known by their place in the order of their ids.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+
+from .columns import Ids
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,16 @@ class GroundTruth(Entries):
     orphans: int
     notes: tuple[Note, ...] = ()
 
+    @cached_property
+    def image_ids(self) -> Ids:
+        """What refers to an image."""
+        return Ids(self.images)
+
+    @cached_property
+    def category_ids(self) -> Ids:
+        """What refers to a category."""
+        return Ids(self.categories)
+
     @property
     def uncounted(self) -> np.ndarray:
         """Annotations that are no instances to be found, crowd regions and ignored ones, (n,) bool."""
@@ -138,4 +152,16 @@ class Detections(Entries):
             bbox=bbox,
             segmentation=segmentation,
             notes=self.notes,
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Detections]) -> Detections:
+        """Return the detections of all parts, one behind the other; the notes are those of the first."""
+        return cls(
+            np.concatenate([part.image for part in parts]),
+            np.concatenate([part.category for part in parts]),
+            score=np.concatenate([part.score for part in parts]),
+            bbox=None if parts[0].bbox is None else np.concatenate([part.boxes for part in parts]),
+            segmentation=None if parts[0].segmentation is None else [mask for part in parts for mask in part.masks],
+            notes=parts[0].notes,
         )

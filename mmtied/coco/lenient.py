@@ -59,9 +59,9 @@ def mend_ground_truth(data: Any, source: str, masks: bool) -> tuple[Any, list[No
         notes.add('unknown_category', text, len(annotations) - len(kept))
     for entry in kept:
         for flag in ('iscrowd', 'ignore'):
-            text = entry.get(flag)
-            if isinstance(text, str) and text in FLAGS:
-                entry[flag] = FLAGS[text]
+            spelled = entry.get(flag)
+            if isinstance(spelled, str) and spelled in FLAGS:
+                entry[flag] = FLAGS[spelled]
                 notes.add(f'text_{flag}', f"annotations whose '{flag}' is text are taken by what it spells")
         if masks and not _mend_polygons(entry, notes):
             # As mmdet does; the mask covers nothing.

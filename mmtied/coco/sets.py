@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from ..utils.errors import InputError
 from .classes import read_classes
@@ -14,6 +15,7 @@ from .coco_json import check_ground_truth, check_results, iou_type_of, read_json
 from .data import Detections, GroundTruth, Note
 from .lenient import mend_ground_truth, mend_results
 from .mmdet_pickle import is_pickle, read_pickle
+from .result_blocks import first_block, read_clean_results
 
 File = str | PathLike
 ORDINALS = ('', 'second ', 'third ', 'fourth ', 'fifth ', 'sixth ', 'seventh ', 'eighth ')
@@ -48,12 +50,16 @@ def read_sets(
     """
     refuse_twice([ground_truth, *sources])
     names = read_classes(classes) if classes else None
-    # Pickles are read after the ground truth, which has the categories that their labels may stand for.
-    contents = [
-        source if is_pickle(source) else read_json(source, 'results', results=not lenient) for source in sources
-    ]
+    # Pickles and clean files are read after the ground truth: a pickle's labels may stand for its categories, and of a
+    # clean file only columns are kept, which refer to it.
+    contents: list[File | tuple[Any, str]] = []
+    for source in sources:
+        if isinstance(source, File) and (is_pickle(source) or (not lenient and first_block(source) is not None)):
+            contents.append(source)
+        else:
+            contents.append(read_json(source, 'results', results=True))
     if iou_type is None:
-        iou_type = iou_type_of(contents[0][0] if isinstance(contents[0], tuple) else None)
+        iou_type = _iou_type(contents[0])
     masks = masks or iou_type == 'segm'
     data, source = read_json(ground_truth, 'ground truth')
     notes: list[Note] = []
@@ -63,18 +69,31 @@ def read_sets(
     truth = replace(truth, notes=(*notes, *truth.notes))
     found = []
     for content in contents:
+        notes = []
         if isinstance(content, tuple):
             entries, name = content
-            notes = []
-        else:
+        elif is_pickle(content):
             entries, notes = read_pickle(content, truth, iou_type, classes=names)
             name = str(content)
+        else:
+            clean = read_clean_results(content, truth, iou_type, strict=strict)
+            if clean is not None:
+                found.append(clean)
+                continue
+            entries, name = read_json(content, 'results')  # All of it, for the sentence that says what is wrong.
         if lenient:
             entries, mended = mend_results(entries, name, truth=data, boxes=iou_type == 'bbox')
             notes += mended
         checked = check_results(entries, name, ground_truth=truth, iou_type=iou_type, strict=strict and not lenient)
         found.append(replace(checked, notes=tuple(notes)))
     return truth, found, iou_type
+
+
+def _iou_type(content: File | tuple[Any, str]) -> str:
+    """Return the IoU type that results are meant for; a pickle's is that of boxes."""
+    if isinstance(content, tuple):
+        return iou_type_of(content[0])
+    return 'bbox' if is_pickle(content) else iou_type_of(first_block(content))
 
 
 def refuse_twice(sources: Sequence[File | dict | list[dict]]) -> None:

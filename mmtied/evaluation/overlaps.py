@@ -15,7 +15,7 @@ from pycocotools import mask as rle
 from ..coco.data import Detections, Entries, GroundTruth
 from ..coco.masks import to_rle
 
-PAIRS = 1_000_000  # that are looked at together
+PAIRS = 250_000  # that are looked at together
 # Wider than any coordinate, so that the boxes of two images, laid out side by side, never meet.
 APART = 1e7
 
