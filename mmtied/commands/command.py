@@ -20,6 +20,7 @@ from types import ModuleType
 from ..utils.errors import InputError
 
 BAD_INPUT = (ValueError, OSError)
+CLOSED_PIPE = 141  # as shells say it; 1 is for a gate that failed
 
 
 class UsageError(ValueError):
@@ -77,7 +78,7 @@ def run(command: ModuleType, arguments: Sequence[str] | None = None, program: st
 
 @contextmanager
 def ended_well(bad_input: tuple[type[Exception], ...] = (InputError,)) -> Iterator[None]:
-    """End the process as a command ends: 2 and a sentence for bad input, 130 for Ctrl-C, no word for a closed pipe.
+    """End the process as a command ends: 2 and a sentence for bad input, 130 for Ctrl-C, 141 for a closed pipe.
 
     A character that the terminal's encoding lacks is shown as its number, instead of ending the command.
     """
@@ -91,7 +92,7 @@ def ended_well(bad_input: tuple[type[Exception], ...] = (InputError,)) -> Iterat
             sys.stdout.flush()
     except BrokenPipeError:  # The reader of the output, such as head, has enough of it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        sys.exit(CLOSED_PIPE)
     except bad_input as error:
         print(f'error: {error}', file=sys.stderr)
         sys.exit(2)

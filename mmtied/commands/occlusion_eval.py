@@ -4,6 +4,7 @@ Given the results of several detectors, also what each gains over the first in e
 """
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ..evaluation.occlusion import MOST
 from ..utils.options import add_options, chosen_options
 from .command import UsageError, new_folder
 
+GATE_FAILED = 1  # exit status
 BAD_INPUT = (InputError,)  # Any other error is the evaluation's own, and shown whole.
 
 
@@ -50,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(occlusion, OcclusionBins, ['zero_bin', 'cumulative'])
 
     scores = parser.add_argument_group('scores')
-    names = ['engine', 'max_dets', 'per_class', 'bootstrap', 'random_subsets', 'seed', 'score_thr']
+    names = ['engine', 'max_dets', 'per_class', 'bootstrap', 'random_subsets', 'seed', 'gate', 'score_thr']
     add_options(scores, OcclusionSettings, names)
 
     output = parser.add_argument_group('output')
@@ -119,3 +121,8 @@ def main(args: argparse.Namespace) -> None:
         print('wrote', *files)
         if args.image_dir and without_file(result.models[0]):
             print(without_file(result.models[0]))
+    if isinstance(result, OcclusionComparison) and result.gate:
+        if not result.gate.passed:
+            print(result.gate, file=sys.stderr)
+            sys.exit(GATE_FAILED)
+        print(result.gate)

@@ -27,7 +27,12 @@ if TYPE_CHECKING:
 __all__ = ['OcclusionMetric']
 
 # What the evaluation calls otherwise than mmdet.
-INSTEAD = {'iou_type': 'metric', 'bins': 'edges, zero_bin and cumulative', 'per_class': 'classwise'}
+INSTEAD = {
+    'iou_type': 'metric',
+    'bins': 'edges, zero_bin and cumulative',
+    'per_class': 'classwise',
+    'gate': 'mmtied occlusion --gate, on the results of two detectors',
+}
 
 
 class MetricOptions(OcclusionOptions, total=False):

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..coco.data import Detections, GroundTruth
 from ..coco.sets import File, detector_names, read_sets
+from ..utils.errors import InputError
 from .accumulator import Accumulator
 from .bins import OcclusionBins
 from .engine import ENGINES
@@ -173,6 +174,8 @@ def _evaluate(
     quiet: bool,
 ) -> tuple[list[OcclusionResult], list[np.ndarray | None]]:
     """Return the result of each detector, and the bootstrap samples of each row, (count, detectors, 4)."""
+    if settings.gate and len(sources) == 1:
+        raise InputError(f'gate {" ".join(settings.gate)}: give the results of two detectors or more, found one')
     truth, detectors, iou_type = read_sets(
         ground_truth,
         sources,

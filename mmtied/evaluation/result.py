@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..coco.data import Detections, GroundTruth
+from ..utils.words import listed
+from .gate import Gate, judge, read_margins
 from .pieces import within_limit
 from .resampling import FEWEST
 from .scores import SHOWN, BinScores, Difference, Differences
@@ -265,14 +267,23 @@ class OcclusionComparison(_Shown):
         """Difference of the second from the first on each bin."""
         return self.differences[0].bins
 
+    @cached_property
+    def gate(self) -> Gate | None:
+        """Whether a detector is worse than the settings' ``gate`` lets through; None without a gate."""
+        margins = read_margins(self.first.settings.gate or ())
+        return judge(margins, self.differences) if margins else None
+
     def to_dict(self) -> dict[str, Any]:
         """Return json content: the first detector's as of a single one, beside it the second's and the differences.
 
-        Of more than two detectors, ``others`` is a list of each but the first, with its ``difference``.
+        Of more than two detectors, ``others`` is a list of each but the first, with its ``difference``. With a gate,
+        ``gate`` is its verdict.
         """
         content = [result.to_dict() for result in self.results]
         differences = [one.to_dict() for one in self.differences]
         both = content[0] | {'second': content[1], 'difference': differences[0]}
+        if self.gate:
+            both |= {'gate': self.gate.to_dict()}
         if len(self.results) == 2:
             return both
         return both | {'others': [one | {'difference': less} for one, less in zip(content[1:], differences)]}
@@ -299,10 +310,13 @@ class OcclusionComparison(_Shown):
         for result in self.results:
             for remark in result.remarks():
                 said.setdefault(remark, []).append(result.name)
-        return [
+        remarks = [
             remark if len(names) == len(self.results) else f'{listed(names)}: {remark}'
             for remark, names in said.items()
         ]
+        if self.gate and self.gate.without_interval:
+            remarks.append(f'The gate lets pass what has no interval: {listed(self.gate.without_interval)}.')
+        return remarks
 
     def tables(self) -> list[Table]:
         """Return the differences, and then the tables of each; of more than two, first all scores side by side."""
@@ -317,12 +331,6 @@ class OcclusionComparison(_Shown):
 def counted(count: int, one: str, many: str) -> str:
     """Return a count with the words for one or for many."""
     return f'{count:,} {one if count == 1 else many}'
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return names in a row: 'a, b and c'."""
-    *before, last = names
-    return f'{", ".join(before)} and {last}' if before else last
 
 
 def _filled(records: list[dict[str, Any]]) -> list[dict[str, Any]]:

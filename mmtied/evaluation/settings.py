@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 from ..utils.options import explained, option
 from .bins import OcclusionBins
 from .engine import ENGINES, MAX_DETECTIONS
+from .gate import read_margins
 from .regions import DEFINITIONS
 
 IOU_TYPES = ('bbox', 'segm')
@@ -71,6 +72,14 @@ class OcclusionSettings:
         metavar='N',
     )
     seed: int = option(0, 'of the bootstrap samples and the random subsets', least=0)
+    gate: tuple[str, ...] | None = option(
+        None,
+        'exit with status 1 if a detector is worse than the first by more than a margin, such as AP75:.01, in a bin or '
+        'in all images, with 95% confidence; needs --bootstrap, and can be given once for each score',
+        otherwise='no gate',
+        metavar='SCORE:MARGIN',
+        repeatable=True,
+    )
     score_thr: float = option(0.3, 'detections from this score up count as errors and are drawn')
 
     lenient: bool = option(
@@ -103,6 +112,13 @@ class OcclusionSettings:
         if self.classes is not None:
             names = [self.classes] if isinstance(self.classes, str) else self.classes
             object.__setattr__(self, 'classes', tuple(str(name) for name in names))
+        if self.gate is not None:
+            texts = [self.gate] if isinstance(self.gate, str) else self.gate
+            object.__setattr__(self, 'gate', tuple(str(text) for text in texts))
+            if read_margins(self.gate) and not self.bootstrap:
+                raise ValueError(
+                    f'gate={self.gate} goes by intervals, and bootstrap=0 gives none; bootstrap=1000 is good'
+                )
         if self.per_instance and self.definition not in ('covered', 'hybrid'):
             raise ValueError(f"definition={self.definition!r} must be 'covered' or 'hybrid' for single instances")
         if self.per_instance and self.random_subsets:
@@ -153,6 +169,7 @@ class OcclusionOptions(TypedDict, total=False):
     bootstrap: int
     random_subsets: int
     seed: int
+    gate: tuple[str, ...] | None
     score_thr: float
     lenient: bool
     classes: tuple[str, ...] | None

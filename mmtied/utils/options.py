@@ -21,7 +21,8 @@ def option(default: Any, help: str, **details: Any) -> Any:
         help: What it is, without the default.
         details: ``choices`` and ``metavar`` as argparse has them; ``least``, the least value; ``otherwise``, what
             stands in the help as the default; ``negated``, the help of the argument that turns it off; ``several``,
-            that it takes several values though its default is None.
+            that it takes several values though its default is None; ``repeatable``, that it takes one value, but can
+            be given several times.
     """
     return field(default=default, metadata={'help': help, **details})
 
@@ -70,6 +71,7 @@ def _add_option(parser: argparse._ActionsContainer, one: Field, default: Any) ->
     help = details['help'].replace('%', '%%')  # argparse formats it
     parser.add_argument(
         f'--{flag}',
+        action='append' if 'repeatable' in details else 'store',
         default=default,
         type=str if default is None else type(default[0] if isinstance(default, tuple) else default),
         nargs='+' if isinstance(default, tuple) or 'several' in details else None,

@@ -110,6 +110,7 @@ def test_closed_pipe_is_silent(files):
     ) as process:
         process.stdout.close()
         assert process.stderr.read() == b''
+    assert process.returncode == 141  # 1 would be a gate that failed
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+
+from mmtied.commands import occlusion_eval
+from mmtied.commands.command import make_parser
+from mmtied.evaluation import OcclusionSettings
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'occlusion_eval.py'
 TRUTH = {
@@ -155,6 +160,9 @@ def test_bad_masks(files, tmp_path):
         (['--definition', 'hybrid', '--region', 'bbox'], "region='bbox' must be left out for hybrid"),
         (['--bootstrap', -1], 'bootstrap=-1 must be 0 or more'),
         (['--names', 'a', 'b'], '--names: 2 names for 1 files'),
+        (['--results', 'b', '--gate', 'AP75:1', '--bootstrap', 5], "gate='AP75:1': the margin must be a share"),
+        (['--results', 'b', '--gate', 'AP75:.01'], 'goes by intervals, and bootstrap=0 gives none'),
+        (['--gate', 'AP75:.01', '--bootstrap', 5], 'give the results of two detectors or more, found one'),
         (['--image-dir', '.'], '--image-dir: pictures need an --out-dir'),
         (['--image-dir', 'none', '--out-dir', 'none'], '--image-dir: none is not a folder'),
         (['--results', *'abcdefgh'], 'give the files of one to 8 detectors, found 9'),
@@ -187,3 +195,38 @@ def test_the_page_of_two_real_detectors_is_what_is_printed(run_tool, real_data):
     assert status == 0, errors
     page = (Path(__file__).parents[2] / 'docs' / 'comparison.md').read_text(encoding='utf-8')
     assert printed.strip() in page
+
+
+def test_the_gate_of_two_real_detectors(run_tool, real_data, tmp_path):
+    """NanoDet loses .4 points or more of AP75 where nothing overlaps; CenterNet loses in [.2, .4)."""
+    truth, folder = real_data('voc100_pair/gt.json'), real_data('voc100_two_detectors')
+    files = [folder / f'{name}.json' for name in ('centernet', 'nanodet')]
+    options = ['--bootstrap', 1000, '--quiet']
+    status, printed, errors = run_tool(TOOL, '--gate', 'AP75:.01', truth, *files, *options)
+    assert (status, errors) == (0, '')
+    assert printed.splitlines()[-1].startswith('gate passed: in no bin is nanodet worse than centernet by more than 1')
+    assert 'The gate lets pass what has no interval: [.6, .8) and [.8, 1].' in printed
+    status, printed, errors = run_tool(
+        TOOL, truth, *files[::-1], *options, '--gate', 'AP75:.01', '--gate', 'AP:.01', '--out-dir', tmp_path
+    )
+    assert status == 1
+    (sentence,) = errors.splitlines()
+    lost = 'centernet is worse than nanodet by more than 1 point of AP in [.2, .4) ('
+    assert sentence.startswith(f'gate failed: with 95% confidence, {lost}')
+    assert 'wrote' in printed
+    assert not json.loads((tmp_path / 'occlusion.json').read_text())['gate']['passed']
+    assert sentence in (tmp_path / 'report.html').read_text(encoding='utf-8')
+    page = (Path(__file__).parents[2] / 'docs' / 'comparison.md').read_text(encoding='utf-8')
+    assert sentence in page
+
+
+def test_the_lines_for_a_github_action():
+    page = (Path(__file__).parents[2] / 'docs' / 'occlusion.md').read_text(encoding='utf-8')
+    lines = page.split('```yaml\n')[1].split('```')[0]
+    steps = yaml.safe_load(lines)
+    assert len(lines.splitlines()) == 5
+    assert steps[-1]['if'] == 'always()'  # the report of a gate that failed
+    program, verb, *arguments = steps[2]['run'].split()
+    assert (program, verb) == ('mmtied', 'occlusion')
+    options = occlusion_eval.checked(make_parser(occlusion_eval).parse_args(arguments))
+    assert OcclusionSettings(**options).gate == ('AP75:.01',)

@@ -14,8 +14,9 @@ from plotly.offline import get_plotlyjs
 
 from ...utils.files import write_text
 from ...utils.pages import fill_template
+from ...utils.words import listed
 from ..curve import AREAS, BAND, COLOURS
-from ..result import OcclusionComparison, OcclusionResult, listed
+from ..result import OcclusionComparison, OcclusionResult
 from ..scores import SHOWN, Differences
 from .cards import make_cards
 
@@ -59,6 +60,7 @@ def save_report(
         results=results,
         names=listed([one.name for one in results]),
         settings=results[0].settings,
+        gate=result.gate if isinstance(result, OcclusionComparison) else None,
         remarks=result.remarks(),
         plotly=get_plotlyjs(),
         figures=[figure_html(figure) for figure in figures],

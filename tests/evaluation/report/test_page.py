@@ -92,10 +92,11 @@ def test_page_of_eight_detectors(browser, scenes, tmp_path, width):
     truth, found, half, images = scenes
     more = [found[k::7] for k in range(6)]
     names = [f'detector-{i}_with_a_name_as_long_as_a_config' for i in range(8)]
-    result = compare_occlusion(truth, found, half, more=more, names=names, bootstrap=5)
+    result = compare_occlusion(truth, found, half, more=more, names=names, bootstrap=5, gate=['AP:.01'])
     page, said = with_curves(browser, save_report(result, tmp_path / 'report.html', images), width)
     assert page.evaluate('document.documentElement.scrollWidth') <= width
     curve = page.locator('.figure').first
+    assert page.locator('.gate.failed').text_content() == f'{result.gate}.'
     assert curve.locator('.scatterlayer .trace').count() == 8
     assert curve.locator('.legendtext').all_text_contents() == names
     # The legend lies below the axis' title.
@@ -127,10 +128,12 @@ def test_strings_from_data_are_text(browser, scenes, tmp_path):
     truth, found, half, images = scenes
     categories = [category | {'name': f'{category["name"]} {NASTY}'} for category in truth['categories']]
     truth = truth | {'categories': categories}
-    result = compare_occlusion(truth, found, half, names=[NASTY, f'other {NASTY}'], per_class=True)
+    options = dict(bootstrap=5, gate=['AP:0'])
+    result = compare_occlusion(truth, found, half, names=[NASTY, f'other {NASTY}'], per_class=True, **options)
     page, said = with_curves(browser, save_report(result, tmp_path / 'report.html', images), 400)
     assert page.evaluate('window.broken') is None
     assert NASTY in page.locator('h1').text_content()
+    assert NASTY in page.locator('.gate').text_content()
     assert NASTY in page.locator('.layer0 title').first.text_content()
     assert page.evaluate('document.documentElement.scrollWidth') <= 400
     assert said == []
