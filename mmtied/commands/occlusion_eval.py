@@ -39,10 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser, OcclusionSettings, ['iou_type', 'lenient', 'classes'])
 
     occlusion = parser.add_argument_group('occlusion')
-    names = ['definition', 'region', 'same_class', 'ignored_occlude', 'per_instance']
+    names = ['definition', 'region', 'same_class', 'ignored_occlude', 'per_instance', 'min_height']
     add_options(occlusion, OcclusionSettings, names)
     edges = occlusion.add_mutually_exclusive_group()
-    add_options(edges, OcclusionBins, ['edges'])
+    add_options(edges, OcclusionBins, ['edges', 'citypersons'])
     edges.add_argument(
         '--centres',
         nargs='+',
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(occlusion, OcclusionBins, ['zero_bin', 'cumulative'])
 
     scores = parser.add_argument_group('scores')
-    names = ['engine', 'max_dets', 'per_class', 'bootstrap', 'random_subsets', 'seed', 'gate', 'score_thr']
+    names = ['engine', 'max_dets', 'miss_rate', 'per_class', 'bootstrap', 'random_subsets', 'seed', 'gate', 'score_thr']
     add_options(scores, OcclusionSettings, names)
 
     output = parser.add_argument_group('output')

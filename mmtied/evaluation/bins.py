@@ -10,6 +10,10 @@ import numpy as np
 
 from ..utils.options import explained, option
 
+# CityPersons' setups by the visible share of instances; both ends belong to each.
+SETUPS = {'reasonable': (0.65, 1.0), 'bare': (0.9, 1.0), 'partial': (0.65, 0.9), 'heavy': (0.0, 0.65)}
+DECIMALS = 12  # of the visible share: 1 - (1 - share) is not always the share
+
 
 @explained
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class OcclusionBins:
     Cumulative rows overlap, but the bin of a ratio is the same either way.
 
     Raises:
-        ValueError: If the edges do not ascend from 0 to 1 or more.
+        ValueError: If the edges do not ascend from 0 to 1 or more, or ``citypersons`` is given with others.
 
     Example:
         >>> from mmtied.evaluation import OcclusionBins
@@ -38,8 +42,15 @@ class OcclusionBins:
         True, 'whether exactly 0 is a bin of its own', negated='count images whose ratio is exactly 0 in the first bin'
     )
     cumulative: bool = option(False, 'a row holds its bin and all above: every ratio from its lower edge up')
+    citypersons: bool = option(
+        False,
+        "the rows are CityPersons' setups in place of bins, by the visible share of the instances: reasonable (.65 and "
+        'up), bare (.9 and up), partial (.65 to .9), heavy (up to .65)',
+    )
 
     def __post_init__(self) -> None:
+        if self.citypersons and (self.edges != OcclusionBins.edges or self.cumulative or not self.zero_bin):
+            raise ValueError('citypersons has rows of its own: leave out edges, centres, cumulative and zero_bin')
         edges = tuple(float(edge) + 0.0 for edge in self.edges)  # no -0
         object.__setattr__(self, 'edges', edges)
         ascending = all(low < high < float('inf') for low, high in pairwise(edges))
@@ -71,12 +82,16 @@ class OcclusionBins:
     @property
     def limits(self) -> list[tuple[float, float]]:
         """Lower and upper edge of each row; the zero bin's are both 0. Cumulative rows all reach to the last edge."""
+        if self.citypersons:
+            return [(round(1 - high, DECIMALS), round(1 - low, DECIMALS)) for low, high in SETUPS.values()]
         limits = [(0.0, 0.0)] * self.zero_bin + list(pairwise(self.edges))
         return [(low, self.edges[-1]) for low, _ in limits] if self.cumulative else limits
 
     @property
     def labels(self) -> list[str]:
         """The label of each row, '0', '(0, .2)', '[.2, .4)', …, '[.8, 1]', or cumulative '≥ 0', '> 0', '≥ .2', …."""
+        if self.citypersons:
+            return list(SETUPS)
         if self.cumulative:
             labels = [f'≥ {_short(low)}' for low, _ in self.limits]
             return [labels[0], '> 0', *labels[2:]] if self.zero_bin else labels
@@ -90,6 +105,8 @@ class OcclusionBins:
     def assign(self, ratios: Iterable[float]) -> np.ndarray:
         """Return the bin of each ratio, (n,), -1 for NaN (an image without instances).
 
+        Of rows that overlap it is the narrowest, of CityPersons' setups bare, partial or heavy.
+
         Args:
             ratios: n ratios, from 0 up.
 
@@ -100,20 +117,28 @@ class OcclusionBins:
         known = ~np.isnan(ratios)
         if (ratios[known] < 0).any():
             raise ValueError(f'ratios must not be negative, found {ratios[known].min()}')
+        if self.citypersons:
+            bare, partial, heavy = (list(SETUPS).index(name) for name in ('bare', 'partial', 'heavy'))
+            members = self.members(ratios)
+            index = np.where(members[bare], bare, np.where(members[partial], partial, heavy))
+            return np.where(known, index, -1)
         index = np.searchsorted(self.edges[1:-1], ratios, side='right')
         if self.zero_bin:
             index += ratios > 0
         return np.where(known, index, -1)
 
-    def members(self, assigned: np.ndarray) -> list[np.ndarray]:
-        """Return which of the assigned ratios each row holds, (n,) bool for each row.
+    def members(self, ratios: np.ndarray) -> list[np.ndarray]:
+        """Return which of the ratios each row holds, (n,) bool for each row.
 
-        Cumulative rows hold all bins from theirs up.
+        Cumulative rows hold all bins from theirs up, and CityPersons' setups both of their ends.
 
         Args:
-            assigned: What :meth:`assign` returned, (n,).
+            ratios: From 0 up; NaN is in none, (n,).
         """
-        rows = range(len(self.labels))
+        if self.citypersons:
+            visible = np.round(1 - ratios, DECIMALS)
+            return [(low <= visible) & (visible <= high) for low, high in SETUPS.values()]
+        rows, assigned = range(len(self.labels)), self.assign(ratios)
         return [assigned >= row if self.cumulative else assigned == row for row in rows]
 
 

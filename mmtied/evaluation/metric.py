@@ -15,10 +15,10 @@ from mmengine.logging import MMLogger
 from mmengine.registry import METRICS
 
 from ..coco.coco_json import check_ground_truth
-from .bins import OcclusionBins
+from .bins import SETUPS, OcclusionBins
 from .engine import MAX_DETECTIONS
 from .occlusion import evaluate_occlusion
-from .scores import BinScores
+from .scores import PEDESTRIAN_SCORES, BinScores
 from .settings import IOU_TYPES, OcclusionOptions, OcclusionSettings
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ __all__ = ['OcclusionMetric']
 # What the evaluation calls otherwise than mmdet.
 INSTEAD = {
     'iou_type': 'metric',
-    'bins': 'edges, zero_bin and cumulative',
+    'bins': 'edges, zero_bin, cumulative and citypersons',
     'per_class': 'classwise',
     'gate': 'mmtied occlusion --gate, on the results of two detectors',
 }
@@ -47,16 +47,18 @@ class OcclusionMetric(CocoMetric):
 
     The keys are ``occlusion/bbox_mAP``, ``_mAP_50``, ``_mAP_75`` and ``_AR`` for all images, and the same with
     ``_r0`` or ``_r0.2-0.4`` for a bin (cumulative: ``_above0``, ``_from0.2``); likewise ``segm``. ``classwise`` adds
-    ``occlusion/bbox_CLASS_precision``. A bin without ground truth has -1, as in the reference API. Values are not
-    rounded; all are at ``max_dets`` detections of a class and image. Errors, intervals and each class's bins are in the
-    log's table.
+    ``occlusion/bbox_CLASS_precision``, ``miss_rate`` ``occlusion/bbox_MR2`` and ``_JI``; with CityPersons' setups there
+    is ``_MR2_reasonable`` and so on. A bin without ground truth has -1, as in the reference API. Values are not
+    rounded; those of COCO are at ``max_dets`` detections of a class and image. Errors, intervals and each class's bins
+    are in the log's table.
 
     Args:
         ann_file: Ground truth. Defaults to None: taken from the dataset.
         metric: 'bbox', 'segm' or both. Defaults to 'bbox'.
         classwise: Whether to report each class, which :class:`~mmtied.evaluation.OcclusionSettings` calls
             ``per_class``. Defaults to False.
-        edges, zero_bin, cumulative: The bins, see :class:`~mmtied.evaluation.OcclusionBins`, which has their defaults.
+        edges, zero_bin, cumulative, citypersons: The bins, see :class:`~mmtied.evaluation.OcclusionBins`, which has
+            their defaults.
         proposal_nums: The limits of detections that ``CocoMetric`` takes; ``max_dets`` is 100 if that is among them, as
             for its ``mAP``, else the largest. Defaults to None: as ``max_dets`` says.
         sort_categories: Whether an ``ann_file``'s categories are sorted by id, as in Objects365. Defaults to False.
@@ -84,6 +86,7 @@ class OcclusionMetric(CocoMetric):
         edges: Sequence[float] = OcclusionBins.edges,
         zero_bin: bool = OcclusionBins.zero_bin,
         cumulative: bool = OcclusionBins.cumulative,
+        citypersons: bool = OcclusionBins.citypersons,
         proposal_nums: Sequence[int] | None = None,
         sort_categories: bool = False,
         use_mp_eval: bool = False,
@@ -103,7 +106,7 @@ class OcclusionMetric(CocoMetric):
             raise TypeError(f'OcclusionMetric: there is no argument {name!r}{hint}')
         self.options: MetricOptions = {
             **options,
-            'bins': OcclusionBins(tuple(edges), zero_bin, cumulative),
+            'bins': OcclusionBins(tuple(edges), zero_bin, cumulative, citypersons),
             'per_class': classwise,
         }
         if proposal_nums is not None and 'max_dets' not in options:
@@ -193,10 +196,14 @@ def keys(iou_type: str, row: BinScores) -> dict[str, float]:
     name = ''
     if row.lower is not None:
         name = f'_r{row.lower:g}' if row.lower == row.upper else f'_r{row.lower:g}-{row.upper:g}'
+        if row.label in SETUPS:
+            name = f'_{row.label}'
         for sign, word in (('>', 'above'), ('≥', 'from')):
             if row.label.startswith(sign):
                 name = f'_{word}{row.lower:g}'
     scores = {f'mAP{name}': row.AP, f'mAP_50{name}': row.AP50, f'mAP_75{name}': row.AP75, f'AR{name}': row.AR}
+    if row.pedestrians:
+        scores |= {f'{score}{name}': row.pedestrians[score] for score in PEDESTRIAN_SCORES}
     if row.lower is None:
         scores |= {f'{of_class}_precision': found.AP for of_class, found in row.per_class.items()}
     return {f'{iou_type}_{key}': -1.0 if value != value else value for key, value in scores.items()}

@@ -16,10 +16,21 @@ from .accumulator import Accumulator
 from .bins import OcclusionBins
 from .engine import ENGINES
 from .errors import Hits, count_errors
+from .pedestrians import PedestrianMatcher, Pedestrians, tall_enough
 from .ratio import image_ratios, instance_ratios
-from .resampling import FEWEST, bootstrap, interval, middle, random_subsets
+from .resampling import FEWEST, Sampled, bootstrap, interval, middle, random_subsets
 from .result import OcclusionComparison, OcclusionResult
-from .scores import SCORES, BinScores, ClassScores, Difference, Differences, Errors, Scores
+from .scores import (
+    PEDESTRIAN_SCORES,
+    SCORES,
+    BinScores,
+    ClassScores,
+    Difference,
+    Differences,
+    Errors,
+    PedestrianScores,
+    Scores,
+)
 from .settings import OcclusionOptions, OcclusionSettings
 
 if TYPE_CHECKING:
@@ -114,8 +125,21 @@ def _differences(results: Sequence[OcclusionResult], samples: Sequence[np.ndarra
     rows = []
     for one, own, sampled in zip((first.all, *first.bins), (other.all, *other.bins), samples):
         scores = own.scores - one.scores
-        intervals = {} if sampled is None else _intervals(sampled[:, index] - sampled[:, 0], scores, least=-1)
-        rows.append(Difference(one.label, one.lower, upper=one.upper, scores=scores, interval=intervals))
+        pedestrians = own.pedestrians - one.pedestrians if own.pedestrians and one.pedestrians else None
+        intervals = {}
+        if sampled is not None:
+            estimates = *scores, *(pedestrians or ())
+            intervals = _intervals(sampled[:, index] - sampled[:, 0], estimates, least=-1)
+        rows.append(
+            Difference(
+                one.label,
+                one.lower,
+                upper=one.upper,
+                scores=scores,
+                pedestrians=pedestrians,
+                interval=intervals,
+            )
+        )
     return Differences(other.name, first.name, all=rows[0], bins=rows[1:])
 
 
@@ -152,6 +176,7 @@ class Measured:
     scores: Scores
     errors: Errors | None  # None without images
     accumulator: Accumulator | None  # None where nothing is accumulated again
+    pedestrians: Pedestrians | None  # None where they are not asked for
 
     @property
     def matches(self) -> Accumulator:
@@ -159,6 +184,13 @@ class Measured:
         if self.accumulator is None:
             raise ValueError(f'{self.row.label}: its matches are needed, but were not kept')
         return self.accumulator
+
+    def pedestrian_scores(self) -> PedestrianScores | None:
+        """Return MR-2 and JI, None where they were not asked for."""
+        if self.pedestrians is None:
+            return None
+        ((miss_rate, index),) = self.pedestrians.part(self.row.images).scores(np.ones((1, len(self.row.images)), int))
+        return PedestrianScores(float(miss_rate), float(index))
 
     def class_scores(self) -> dict[str, ClassScores]:
         """Return the scores of each class that has an instance in the row."""
@@ -185,7 +217,10 @@ def _evaluate(
         lenient=settings.lenient,
         classes=settings.classes,
     )
-    settings = replace(settings, iou_type=iou_type)
+    try:
+        settings = replace(settings, iou_type=iou_type)
+    except ValueError as error:  # of a type that the results decide
+        raise InputError(f'{names[0]}: {error}') from error
     region = settings.region or 'bbox'  # hybrid uses both, whatever is given
     how = {'same_class': settings.same_class, 'ignored_occlude': settings.ignored_occlude, 'quiet': quiet}
     ratios = image_ratios(truth, settings.definition, region=region, **how)
@@ -193,7 +228,11 @@ def _evaluate(
     shares = None
     if settings.per_instance:
         shares = instance_ratios(truth, settings.definition, region=region, **how)
-    rows = _rows(settings, image_bins, shares)
+    if settings.min_height:
+        low = truth.bbox[:, 3] < settings.min_height
+        truth = replace(truth, ignore=truth.ignore | low)
+        shares = None if shares is None else np.where(low, np.nan, shares)
+    rows = _rows(settings, ratios, shares=shares)
     measured = [_measure(truth, found, rows=rows, settings=settings, quiet=quiet) for found in detectors]
     samples = [
         _bootstrap(truth, of_row, settings=settings, index=i, quiet=quiet) for i, of_row in enumerate(zip(*measured))
@@ -201,9 +240,14 @@ def _evaluate(
     pool = np.flatnonzero(~np.isnan(ratios))
     results = []
     for k, (found, of_detector) in enumerate(zip(detectors, measured)):
+        if settings.min_height:
+            found = found.rows(tall_enough(found, settings.min_height))
         scored = []
         for i, one in enumerate(of_detector):
-            sampled = samples[i]
+            sampled, pedestrians = samples[i], one.pedestrian_scores()
+            intervals = {}
+            if sampled is not None:
+                intervals = _intervals(sampled[:, k], (*one.scores, *(pedestrians or ())), least=0)
             scored.append(
                 BinScores(
                     label=one.row.label,
@@ -212,7 +256,8 @@ def _evaluate(
                     **one.row.counts(truth),
                     scores=one.scores,
                     errors=one.errors,
-                    interval={} if sampled is None else _intervals(sampled[:, k], one.scores, least=0),
+                    pedestrians=pedestrians,
+                    interval=intervals,
                     random=_band(one, pool, settings=settings, index=i, quiet=quiet),
                     per_class=one.class_scores() if settings.per_class else {},
                 )
@@ -234,17 +279,17 @@ def _evaluate(
     return results, samples
 
 
-def _rows(settings: OcclusionSettings, image_bins: np.ndarray, shares: np.ndarray | None) -> list[Row]:
+def _rows(settings: OcclusionSettings, ratios: np.ndarray, shares: np.ndarray | None) -> list[Row]:
     """The whole set, each bin, and the images without instances."""
-    bins, every = settings.bins, np.arange(len(image_bins))
+    bins, every = settings.bins, np.arange(len(ratios))
     rows = [Row('all', lower=None, upper=None, images=every)]
-    members = bins.members(image_bins if shares is None else bins.assign(shares))
+    members = bins.members(ratios if shares is None else shares)
     for label, (lower, upper), inside in zip(bins.labels, bins.limits, members):
         if shares is None:
             rows.append(Row(label, lower=lower, upper=upper, images=np.flatnonzero(inside)))
         else:
             rows.append(Row(label, lower=lower, upper=upper, images=every, ignored=~inside))
-    without = np.flatnonzero(image_bins == -1)
+    without = np.flatnonzero(np.isnan(ratios))
     return [*rows, Row('no instances', lower=None, upper=None, images=without, has_ratios=False)]
 
 
@@ -253,6 +298,9 @@ def _measure(
 ) -> list[Measured]:
     """Return what a detector reaches in each row; rows that ignore nothing are matched together."""
     measured: dict[int, Measured] = {}
+    pedestrians = PedestrianMatcher(truth, found, settings.min_height) if settings.miss_rate else None
+    if settings.min_height:
+        found = found.rows(tall_enough(found, settings.min_height))
     together = [i for i, row in enumerate(rows) if row.ignored is None]
     with ThreadPoolExecutor(1) as pool:
         # Beside the engine, which leaves Python's lock to others while it matches.
@@ -269,26 +317,40 @@ def _measure(
                 accumulator = Accumulator.of(
                     truth, found, settings.matched, ignored=ignored, max_dets=settings.max_dets
                 )
+            of_pedestrians = pedestrians.row(ignored) if pedestrians else None
             for i, of_row, errors_of_row in zip(group, scores, errors):
-                measured[i] = Measured(rows[i], of_row, errors=errors_of_row, accumulator=accumulator)
+                measured[i] = Measured(
+                    rows[i], of_row, errors=errors_of_row, accumulator=accumulator, pedestrians=of_pedestrians
+                )
     return [measured[i] for i in range(len(rows))]
 
 
 def _bootstrap(
     truth: GroundTruth, measured: Sequence[Measured], settings: OcclusionSettings, index: int, quiet: bool
 ) -> np.ndarray | None:
-    """Return bootstrap samples of a row, the same for all detectors, (count, detectors, 4); None without intervals."""
+    """Return bootstrap samples of a row, the same for all detectors, (count, detectors, scores); None without one.
+
+    Behind the four of :class:`Scores` are MR-2 and JI where they are asked for.
+    """
     row = measured[0].row
     if not settings.bootstrap or not row.has_ratios or row.counts(truth)['images'] < FEWEST:
         return None
-    return bootstrap(
-        [one.matches for one in measured],
-        row.images,
-        count=settings.bootstrap,
-        seed=(settings.seed, index, 0),
-        title=f'bootstrap of {row.label}',
-        quiet=quiet,
-    )
+    kinds: list[list[Sampled]] = [[one.matches for one in measured]]
+    if settings.miss_rate:
+        kinds.append([one.pedestrians for one in measured if one.pedestrians])
+    # A seed decides the samples, so that those of all scores are the same.
+    samples = [
+        bootstrap(
+            detectors,
+            row.images,
+            count=settings.bootstrap,
+            seed=(settings.seed, index, 0),
+            title=f'bootstrap of {row.label}',
+            quiet=quiet,
+        )
+        for detectors in kinds
+    ]
+    return np.concatenate(samples, axis=2)
 
 
 def _band(
@@ -314,10 +376,10 @@ def _band(
     return band
 
 
-def _intervals(samples: np.ndarray, scores: Scores, least: float) -> dict[str, tuple[float, float]]:
+def _intervals(samples: np.ndarray, estimates: Sequence[float], least: float) -> dict[str, tuple[float, float]]:
     """The interval of each score, inside what a score or a difference of two can be."""
     intervals = {}
-    for score, column in zip(SCORES, samples.T):
-        low, high = interval(column, scores[score])
+    for score, estimate, column in zip((*SCORES, *PEDESTRIAN_SCORES), estimates, samples.T):
+        low, high = interval(column, estimate)
         intervals[score] = max(low, least), min(high, 1.0)
     return intervals

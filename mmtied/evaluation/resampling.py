@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -13,8 +14,18 @@ CELLS = 1 << 25  # images by samples whose weights are held together: 128 MiB
 FEWEST = 10  # images: of fewer, intervals are much too narrow
 
 
+class Sampled(Protocol):
+    """Scores of weighted images, such as those of :class:`Accumulator`."""
+
+    def part(self, images: np.ndarray) -> Sampled:
+        """Return the same for some of the images, given by their indices."""
+
+    def scores(self, weights: np.ndarray, title: str = '', quiet: bool = True) -> np.ndarray:
+        """Return the scores for many weights, (n, scores)."""
+
+
 def bootstrap(
-    detectors: Sequence[Accumulator],
+    detectors: Sequence[Sampled],
     images: np.ndarray,
     count: int,
     seed: Sequence[int],
@@ -34,7 +45,7 @@ def bootstrap(
         quiet: Whether to show none. Defaults to True.
 
     Returns:
-        Scores (count, detectors, 4); NaN where a sample holds no instance.
+        Scores (count, detectors, scores), four of an accumulator; NaN where a sample holds no instance.
     """
     detectors = [matches.part(images) for matches in detectors]
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 FEW_IMAGES = 50
+FEW_FOR_RATES = 100  # images: of fewer, one false positive is more than the first of MR-2's rates
 BOUNDED = ('covered', 'union', 'hybrid')  # definitions whose ratio is 1 at most
 
 
@@ -165,7 +166,8 @@ class OcclusionResult(_Shown):
                 )
             )
         remarks += [note.text for note in (*truth.notes, *self.detections.notes)]
-        crowds, ignored = int(truth.iscrowd.sum()), int((truth.ignore & ~truth.iscrowd).sum())
+        low = truth.bbox[:, 3] < settings.min_height
+        crowds, ignored = int(truth.iscrowd.sum()), int((truth.ignore & ~truth.iscrowd & ~low).sum())
         if len(truth.image) and truth.uncounted.all():
             remarks.append(
                 f'All annotations ({len(truth.image):,}) are crowd regions or ignored, so there is no instance to find '
@@ -184,6 +186,16 @@ class OcclusionResult(_Shown):
             remarks.append(
                 f'{counted(ignored, "annotation is", "annotations are")} ignored: neither to be found nor wrong to '
                 f'find, {occlude}.'
+            )
+        if low.any():
+            remarks.append(
+                f'{counted(int(low.sum()), "annotation is", "annotations are")} lower than {settings.min_height:g} '
+                'pixels and ignored.'
+            )
+        if settings.miss_rate and len(truth.images) < FEW_FOR_RATES:
+            remarks.append(
+                f'Fewer than {FEW_FOR_RATES} images: where even the best detection is false, MR2 takes for the lowest '
+                'rates of false positives what all detections find, as the published evaluator does.'
             )
         cut, classes, images = self.beyond_limit
         if cut:

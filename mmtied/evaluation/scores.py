@@ -45,6 +45,28 @@ SCORES = tuple(one.name for one in fields(Scores))
 
 
 @dataclass(frozen=True)
+class PedestrianScores(_ByName):
+    """The scores of pedestrian benchmarks, or differences of two. NaN without instances.
+
+    Attributes:
+        MR2: Log-average miss rate by the rules of CityPersons' evaluator; the lower the better.
+        JI: Jaccard index by the rules of CrowdHuman's.
+    """
+
+    MR2: float
+    JI: float
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(astuple(self))
+
+    def __sub__(self, other: PedestrianScores) -> PedestrianScores:
+        return PedestrianScores(self.MR2 - other.MR2, self.JI - other.JI)
+
+
+PEDESTRIAN_SCORES = tuple(one.name for one in fields(PedestrianScores))
+
+
+@dataclass(frozen=True)
 class ClassScores(_ByName):
     """Scores of one class, between 0 and 1.
 
@@ -82,6 +104,7 @@ class _Scored:
 
     __dataclass_fields__: ClassVar[dict[str, Field]]  # whatever derives from this is a dataclass
     scores: Scores
+    pedestrians: PedestrianScores | None
 
     @property
     def AP(self) -> float:
@@ -103,7 +126,7 @@ class _Scored:
         """Return the row as json content, its scores beside the rest: None for NaN."""
         content: dict[str, Any] = {}
         for key, value in asdict(self).items():
-            content |= value if key == 'scores' else {key: value}
+            content |= (value or {}) if key in ('scores', 'pedestrians') else {key: value}
         return without_nan(content)
 
 
@@ -117,8 +140,10 @@ class BinScores(_Scored):
         images, instances, classes: How many it holds; crowd regions and ignored annotations do not count as instances.
         scores: At ``max_dets`` detections of a class and image, over all sizes; ``AP``, ``AP50``, ``AP75`` and ``AR``
             are attributes too.
+        pedestrians: MR-2 and JI; None unless asked for.
         errors: What went wrong; None for a row without images.
-        interval: AP and the others -> 95% interval of the image bootstrap; empty without one, or below 10 images.
+        interval: AP and the others, MR2 and JI -> 95% interval of the image bootstrap; empty without one, or below 10
+            images.
         random: AP and the others -> lower end, mean and upper end (95%) of random image subsets as large as the bin;
             empty without them.
         per_class: Class -> its scores, for the classes that have an instance; empty unless asked for.
@@ -131,6 +156,7 @@ class BinScores(_Scored):
     instances: int
     classes: int
     scores: Scores
+    pedestrians: PedestrianScores | None = None
     errors: Errors | None = None
     interval: dict[str, tuple[float, float]] = field(default_factory=dict)
     random: dict[str, tuple[float, float, float]] = field(default_factory=dict)
@@ -144,6 +170,7 @@ class Difference(_Scored):
     Attributes:
         label, lower, upper: As of the bin.
         scores: Differences of the scores; ``AP``, ``AP50``, ``AP75`` and ``AR`` are attributes too.
+        pedestrians: Differences of MR-2 and JI; None unless asked for.
         interval: AP and the others -> 95% interval of the difference on the same bootstrap samples; empty without one.
     """
 
@@ -151,6 +178,7 @@ class Difference(_Scored):
     lower: float | None
     upper: float | None
     scores: Scores
+    pedestrians: PedestrianScores | None = None
     interval: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 

@@ -49,6 +49,18 @@ class OcclusionSettings:
     per_instance: bool = option(
         False, 'bin instances by their own occlusion; a bin ignores the others, as COCO ignores other sizes'
     )
+    miss_rate: bool = option(
+        False,
+        "add MR-2, the log-average miss rate by the rules of CityPersons, and JI, CrowdHuman's Jaccard index, to the "
+        'rows of per_instance',
+    )
+    min_height: float = option(
+        0.0,
+        'instances with lower boxes, in pixels, are ignored, and detections lower than 1/1.25 of it left out; '
+        'CityPersons has 50',
+        least=0,
+        metavar='PIXELS',
+    )
     engine: str = option(
         'hotcoco',
         'what matches and accumulates; pycocotools is the reference API: same numbers, slower',
@@ -123,6 +135,13 @@ class OcclusionSettings:
             raise ValueError(f"definition={self.definition!r} must be 'covered' or 'hybrid' for single instances")
         if self.per_instance and self.random_subsets:
             raise ValueError('random_subsets are of images, but per_instance bins instances: leave one of them out')
+        if self.miss_rate and not self.per_instance:
+            raise ValueError('miss_rate is of instances: it needs per_instance (--per-instance)')
+        if self.bins.citypersons and not self.per_instance:
+            raise ValueError('citypersons are setups of instances: they need per_instance (--per-instance)')
+        if (self.miss_rate or self.min_height) and self.iou_type == 'segm':
+            name = 'miss_rate' if self.miss_rate else 'min_height'
+            raise ValueError(f"iou_type='segm' must be 'bbox' for {name}, which is of boxes")
         if self.region is None and self.definition != 'hybrid':
             object.__setattr__(self, 'region', 'bbox')
 
@@ -163,6 +182,8 @@ class OcclusionOptions(TypedDict, total=False):
     same_class: bool
     ignored_occlude: bool
     per_instance: bool
+    miss_rate: bool
+    min_height: float
     engine: str
     max_dets: int
     per_class: bool

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..utils.text_table import align
-from .scores import SCORES, SHOWN, BinScores, Differences
+from .scores import PEDESTRIAN_SCORES, SCORES, SHOWN, BinScores, Difference, Differences
 from .settings import OcclusionSettings
 
 
@@ -37,9 +37,10 @@ def score_table(name: str, settings: OcclusionSettings, rows: Sequence[BinScores
         columns[size] = [str(getattr(row, size)) for row in rows]
     for score in SCORES:
         columns[f'{score:>5}'] = [percent(row.scores[score]) for row in rows]
+    columns |= _pedestrian_columns(rows)
     for title, kind in (('95%', 'interval'), ('random', 'random')):
-        for score in SHOWN:
-            if any(getattr(row, kind) for row in rows):
+        for score in (*SHOWN, *PEDESTRIAN_SCORES):
+            if any(score in getattr(row, kind) for row in rows):
                 columns[f'{score} {title}'] = [span(getattr(row, kind).get(score)) for row in rows]
     return Table(f'{name}: {settings.title}', columns)
 
@@ -88,10 +89,20 @@ def difference_table(differences: Differences) -> Table:
     columns = {'occlusion': [row.label for row in rows]}
     for score in SCORES:
         columns[f'{score:>5}'] = [percent(row.scores[score], '+') for row in rows]
-    for score in SHOWN:
-        if any(row.interval for row in rows):
+    columns |= _pedestrian_columns(rows, '+')
+    for score in (*SHOWN, *PEDESTRIAN_SCORES):
+        if any(score in row.interval for row in rows):
             columns[f'{score} 95%'] = [span(row.interval.get(score), '+') for row in rows]
     return Table(f'{differences.title}, on the same images', columns)
+
+
+def _pedestrian_columns(rows: Sequence[BinScores] | Sequence[Difference], sign: str = '') -> dict[str, list[str]]:
+    """Return the columns of MR-2 and JI where they were asked for."""
+    found = [row.pedestrians for row in rows]
+    columns = {}
+    for score in PEDESTRIAN_SCORES if any(found) else ():
+        columns[f'{score:>5}'] = [percent(one[score], sign) if one else '-' for one in found]
+    return columns
 
 
 def number(value: float, form: str = '') -> str:

@@ -91,4 +91,20 @@ def test_cumulative(zero_bin, labels, lower):
     assert bins.limits == [(low, 1) for low in lower]
     ratios = np.array([0, 0.1, 0.5, 1, np.nan])
     tests = [ratios >= 0, ratios > 0, ratios >= 0.5] if zero_bin else [ratios >= 0, ratios >= 0.5]
-    assert np.array_equal(bins.members(bins.assign(ratios)), tests)
+    assert np.array_equal(bins.members(ratios), tests)
+
+
+def test_setups_of_citypersons_hold_both_of_their_ends():
+    bins = OcclusionBins(citypersons=True)
+    visible = np.array([0, 0.64, 0.65, 0.7, 0.9, 0.95, 1, np.nan])
+    ratios = 1 - visible  # as a key of the visible share becomes occlusion
+    assert bins.labels == ['reasonable', 'bare', 'partial', 'heavy']
+    assert bins.limits == [(0, 0.35), (0, 0.1), (0.1, 0.35), (0.35, 1)]
+    assert np.array_equal(
+        bins.members(ratios),
+        [visible >= 0.65, visible >= 0.9, (visible >= 0.65) & (visible <= 0.9), visible <= 0.65],
+    )
+    assert bins.assign(ratios).tolist() == [3, 3, 2, 2, 1, 1, 1, -1]
+    for other in ({'edges': (0, 1)}, {'cumulative': True}, {'zero_bin': False}):
+        with pytest.raises(ValueError, match='citypersons has rows of its own'):
+            OcclusionBins(citypersons=True, **other)

@@ -7,7 +7,7 @@ import torch
 from mmdet.evaluation import CocoMetric
 from mmengine.registry import METRICS
 
-from mmtied.evaluation import InputError, evaluate_occlusion
+from mmtied.evaluation import InputError, OcclusionBins, evaluate_occlusion
 from mmtied.evaluation.metric import OcclusionMetric
 
 CLASSES = ('a', 'b')
@@ -139,6 +139,19 @@ def test_any_option_of_the_evaluation(ann_file):
     binned = run(OcclusionMetric(ann_file=ann_file, definition='hybrid', bootstrap=5), samples)
     assert binned.keys() == plain.keys()
     assert binned['occlusion/bbox_mAP'] == plain['occlusion/bbox_mAP']
+
+
+def test_miss_rates_have_keys_for_every_row(ann_file, tmp_path):
+    prefix = str(tmp_path / 'results')
+    options = dict(per_instance=True, miss_rate=True, min_height=10.0)
+    metric = OcclusionMetric(ann_file=ann_file, citypersons=True, outfile_prefix=prefix, **options)
+    scores = run(metric, data()[1])
+    bins = OcclusionBins(citypersons=True)
+    result = evaluate_occlusion(ann_file, f'{prefix}.bbox.json', bins=bins, **options)
+    names = ['', '_reasonable', '_bare', '_partial', '_heavy']
+    for name, row in zip(names, (result.all, *result.bins)):
+        wanted = (row.pedestrians.MR2, row.pedestrians.JI)
+        assert (scores[f'occlusion/bbox_MR2{name}'], scores[f'occlusion/bbox_JI{name}']) == wanted
 
 
 def test_bad_ground_truth_is_found_before_training(tmp_path):

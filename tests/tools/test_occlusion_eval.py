@@ -93,6 +93,8 @@ def test_three_detectors_are_compared_with_the_first(files, tmp_path):
         (['--definition', 'pairwise'], '(pairwise, of boxes)'),
         (['--same-class'], '(covered, of boxes of one class)'),
         (['--per-instance'], 'by the occlusion ratio of the instance'),
+        (['--per-instance', '--miss-rate', '--min-height', 2], '  MR2     JI'),
+        (['--per-instance', '--citypersons'], 'reasonable'),
         (['--engine', 'pycocotools'], '100.0'),
     ],
 )
@@ -158,6 +160,8 @@ def test_bad_masks(files, tmp_path):
         (['--edges', 0, 0.5], 'edges=(0.0, 0.5) must ascend from 0 to 1'),
         (['--centres', 0.5], 'centres=[0.5] must be two or more'),
         (['--definition', 'hybrid', '--region', 'bbox'], "region='bbox' must be left out for hybrid"),
+        (['--miss-rate'], 'miss_rate is of instances: it needs per_instance (--per-instance)'),
+        (['--per-instance', '--citypersons', '--centres', 0, 0.5], 'not allowed with argument'),
         (['--bootstrap', -1], 'bootstrap=-1 must be 0 or more'),
         (['--names', 'a', 'b'], '--names: 2 names for 1 files'),
         (['--results', 'b', '--gate', 'AP75:1', '--bootstrap', 5], "gate='AP75:1': the margin must be a share"),
