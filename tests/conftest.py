@@ -15,8 +15,9 @@ import numpy as np
 import profiles
 import pytest
 import torch
-from mmengine.logging import MMLogger
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
+from mmengine.visualization import Visualizer
 from pages import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,12 +55,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log):
 
 @pytest.fixture(autouse=True)
 def alone():
-    """Start each test as if it were the only one: seeded, and without the scope and the loggers of earlier ones."""
+    """Start each test as if it were the only one: seeded, and without what earlier ones left in mmengine."""
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
     # A logger writes to what was the standard output when it was made, which pytest has closed by the next test.
-    for manager in (DefaultScope, MMLogger):
+    for manager in (DefaultScope, MMLogger, MessageHub, Visualizer):
         manager._instance_dict.clear()
 
 

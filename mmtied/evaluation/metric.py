@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.evaluation import CocoMetric
 from mmengine.fileio import dump, load
-from mmengine.logging import MMLogger
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import METRICS
+from mmengine.visualization import Visualizer
 
 from ..coco.coco_json import check_ground_truth
+from ..utils.figures import pixels
 from .bins import SETUPS, OcclusionBins
 from .engine import MAX_DETECTIONS
 from .occlusion import evaluate_occlusion
+from .result import OcclusionResult
 from .scores import PEDESTRIAN_SCORES, BinScores
 from .settings import IOU_TYPES, OcclusionOptions, OcclusionSettings
 
@@ -47,10 +51,13 @@ class OcclusionMetric(CocoMetric):
 
     The keys are ``occlusion/bbox_mAP``, ``_mAP_50``, ``_mAP_75`` and ``_AR`` for all images, and the same with
     ``_r0`` or ``_r0.2-0.4`` for a bin (cumulative: ``_above0``, ``_from0.2``); likewise ``segm``. ``classwise`` adds
-    ``occlusion/bbox_CLASS_precision``, ``miss_rate`` ``occlusion/bbox_MR2`` and ``_JI``; with CityPersons' setups there
-    is ``_MR2_reasonable`` and so on. A bin without ground truth has -1, as in the reference API. Values are not
-    rounded; those of COCO are at ``max_dets`` detections of a class and image. Errors, intervals and each class's bins
-    are in the log's table.
+    ``occlusion/bbox_CLASS_precision`` and the same for each bin that has the class; signs in a class's name that MLflow
+    would refuse are ``_``. ``miss_rate`` adds ``occlusion/bbox_MR2`` and ``_JI``; with CityPersons' setups there is
+    ``_MR2_reasonable`` and so on. A bin without ground truth has -1, as in the reference API. Values are not rounded;
+    those of COCO are at ``max_dets`` detections of a class and image. Errors and intervals are in the log's table.
+
+    mmengine's visualiser hands the values to its backends, such as TensorBoard, W&B and MLflow. They get the picture of
+    the curve as well, ``occlusion_bbox.png``, by the iterations that were trained, as mmdet's own pictures.
 
     Args:
         ann_file: Ground truth. Defaults to None: taken from the dataset.
@@ -159,7 +166,20 @@ class OcclusionMetric(CocoMetric):
                 logger.info(f'\n{result}')
                 for row in (result.all, *result.bins):
                     scores |= keys(iou_type, row)
+                self._show(result, iou_type)
         return scores
+
+    def _show(self, result: OcclusionResult, iou_type: str) -> None:
+        """Hand the picture of the curve to the backends of the run's visualiser; do nothing outside a run."""
+        try:
+            visualizer = Visualizer.get_current_instance()
+        except RuntimeError:
+            return
+        # The hub counts from 0, and knows no iteration where nothing is trained.
+        trained = MessageHub.get_current_instance().get_info('iter', -1) + 1
+        # MLflow takes the format from the name's ending, and a folder may not be there.
+        name = f'{self.prefix}_{iou_type}.png'.replace('/', '_')
+        visualizer.add_image(name, pixels(result.plot()), trained)
 
     def gt_to_coco_json(self, gt_dicts: Sequence[dict], outfile_prefix: str) -> str:
         """Write the ground truth as ``CocoMetric`` does, where VOC's difficult objects are ignored, not crowd regions.
@@ -204,6 +224,17 @@ def keys(iou_type: str, row: BinScores) -> dict[str, float]:
     scores = {f'mAP{name}': row.AP, f'mAP_50{name}': row.AP50, f'mAP_75{name}': row.AP75, f'AR{name}': row.AR}
     if row.pedestrians:
         scores |= {f'{score}{name}': row.pedestrians[score] for score in PEDESTRIAN_SCORES}
-    if row.lower is None:
-        scores |= {f'{of_class}_precision': found.AP for of_class, found in row.per_class.items()}
+    for of_class, found in zip(plain_names(row.per_class), row.per_class.values()):
+        scores[f'{of_class}_precision{name}'] = found.AP
     return {f'{iou_type}_{key}': -1.0 if value != value else value for key, value in scores.items()}
+
+
+def plain_names(names: Iterable[str]) -> list[str]:
+    """Return names of letters, digits, spaces, dots, dashes and underscores, which every logger takes; all differ."""
+    plain: list[str] = []
+    for name in names:
+        name = re.sub(r'[^\w .-]', '_', name)
+        while name in plain:
+            name += '_'
+        plain.append(name)
+    return plain

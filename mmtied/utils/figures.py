@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from textwrap import wrap
 
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -117,6 +118,16 @@ def add_legend(figure: Figure, handles: Sequence[Artist]) -> None:
     figure.set_figheight(figure.get_figheight() + box.height / figure.dpi)
     width = (box.width + 2 * MARGIN) / figure.dpi
     figure.set_figwidth(max(figure.get_figwidth(), width))
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    """Return a figure as a picture, (height, width, 3) uint8, RGB."""
+    fit_fonts(figure)
+    canvas = FigureCanvasAgg(figure)
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', MISSING)
+        canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def save_figure(figure: Figure, path: str | Path) -> Path:

@@ -2,13 +2,19 @@
 
 import json
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from mmdet.evaluation import CocoMetric
+from mmengine.config import Config
+from mmengine.evaluator import Evaluator
+from mmengine.model import BaseModel
 from mmengine.registry import METRICS
+from mmengine.runner import Runner
 
 from mmtied.evaluation import InputError, OcclusionBins, evaluate_occlusion
-from mmtied.evaluation.metric import OcclusionMetric
+from mmtied.evaluation.metric import OcclusionMetric, plain_names
 
 CLASSES = ('a', 'b')
 
@@ -277,3 +283,136 @@ def test_a_part_of_a_difficult_object_is_wrong_and_a_part_of_a_crowd_is_not():
         metric.process({}, [sample])
         scores[dataset_type] = metric.evaluate(size=1)['occlusion/bbox_mAP']
     assert scores == {'VOC2012': pytest.approx(0.5), 'Other': pytest.approx(1)}
+
+
+class Set(list):
+    metainfo = {'classes': CLASSES}
+
+
+class Oracle(BaseModel):
+    """It is trained for nothing, and finds what the samples say."""
+
+    def __init__(self, samples: list[dict]) -> None:
+        super().__init__()
+        self.samples, self.weight = samples, torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, index: list[int], mode: str) -> list[dict] | dict:
+        return {'loss': self.weight.sum()} if mode == 'loss' else [self.samples[i] for i in index]
+
+
+class Heard(OcclusionMetric):
+    """It keeps what it said last."""
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        self.said = super().evaluate(size)
+        return self.said
+
+
+def trained(backend: dict, ann_file: str, folder) -> dict[str, float]:
+    """Train for two epochs of two iterations in mmengine's loop, and return what the metric said last."""
+    samples = data()[1]
+    indices = Set({'index': i} for i in range(len(samples)))
+    loader = dict(dataset=indices, batch_size=15, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False))
+    metric = Heard(ann_file=ann_file, metric=['bbox', 'segm'], classwise=True, edges=(0, 0.5, 1))
+    runner = Runner(
+        model=Oracle(samples),
+        work_dir=str(folder),
+        train_dataloader=loader,
+        train_cfg=dict(by_epoch=True, max_epochs=2, val_interval=1),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
+        val_dataloader=loader,
+        val_cfg=dict(),
+        val_evaluator=Evaluator([metric]),
+        default_hooks=dict(checkpoint=None),
+        visualizer=dict(type='Visualizer', vis_backends=[backend], name='here'),
+        experiment_name='here',
+        cfg=Config(dict(work_dir=str(folder))),
+    )
+    runner.train()
+    return metric.said
+
+
+def of_each_kind(said: dict[str, float]) -> bool:
+    """Whether there are values of the set, a bin, a class, and a class in a bin."""
+    names = ('segm_mAP', 'bbox_mAP_75_r0-0.5', 'bbox_a_precision', 'bbox_b_precision_r0-0.5')
+    return all(0 < said[f'occlusion/{name}'] < 1 for name in names)
+
+
+def test_tensorboard_gets_values_and_the_curve(ann_file, tmp_path):
+    pytest.importorskip('tensorboard', reason='needs tensorboard')
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    said = trained(dict(type='TensorboardVisBackend'), ann_file, tmp_path)
+    assert of_each_kind(said)
+    (file,) = tmp_path.rglob('*tfevents*')
+    events = EventAccumulator(str(file))
+    events.Reload()
+    for key, value in said.items():
+        assert [(event.step, event.value) for event in events.Scalars(key)][-1] == (2, pytest.approx(value))
+    assert events.Tags()['images'] == ['occlusion_bbox.png', 'occlusion_segm.png']
+    pictures = events.Images('occlusion_bbox.png')
+    assert [picture.step for picture in pictures] == [2, 4]  # iterations
+    drawn = cv2.imdecode(np.frombuffer(pictures[-1].encoded_image_string, dtype=np.uint8), cv2.IMREAD_COLOR)
+    assert drawn.shape == (440, 900, 3)
+    assert (np.abs(drawn.astype(int) - (180, 111, 31)).max(2) < 40).any()  # the blue of the first detector, in BGR
+
+
+def test_wandb_gets_values_and_the_curve(ann_file, tmp_path, monkeypatch):
+    wandb = pytest.importorskip('wandb', reason='needs wandb')
+    monkeypatch.setenv('WANDB_MODE', 'offline')
+    monkeypatch.setenv('WANDB_SILENT', 'true')
+    backend = dict(type='WandbVisBackend', init_kwargs=dict(mode='offline', project='here'))
+    summaries = []
+    finish = wandb.Run.finish
+    monkeypatch.setattr(wandb.Run, 'finish', lambda run, *_, **__: summaries.append(dict(run.summary)) or finish(run))
+    said = trained(backend, ann_file, tmp_path)
+    wandb.finish()
+    assert of_each_kind(said)
+    assert {key: summaries[0][key] for key in said} == pytest.approx(said)
+    pictures = [path.name for path in tmp_path.rglob('media/images/*.png')]
+    assert sum('occlusion_bbox' in name for name in pictures) == sum('occlusion_segm' in name for name in pictures) == 2
+
+
+def test_mlflow_gets_values_and_the_curve(ann_file, tmp_path, monkeypatch):
+    mlflow = pytest.importorskip('mlflow', reason='needs mlflow')
+    uri = f'sqlite:///{tmp_path}/runs.db'
+    place = str(tmp_path / 'artifacts')
+    backend = dict(type='MLflowVisBackend', tracking_uri=uri, artifact_location=place, exp_name='here')
+    try:
+        said = trained(backend, ann_file, tmp_path)
+    finally:
+        mlflow.end_run()
+    assert of_each_kind(said)
+    client = mlflow.MlflowClient(uri)
+    (run,) = client.search_runs([client.get_experiment_by_name('here').experiment_id])
+    assert {key: run.data.metrics[key] for key in said} == pytest.approx(said)
+    assert [entry.step for entry in client.get_metric_history(run.info.run_id, 'occlusion/bbox_mAP')] == [1, 2]
+    pictures = {entry.path for entry in client.list_artifacts(run.info.run_id)}
+    assert {'occlusion_bbox.png', 'occlusion_segm.png'} <= pictures
+
+
+def test_mmengines_own_folder_gets_the_curve(ann_file, tmp_path):
+    trained(dict(type='LocalVisBackend'), ann_file, tmp_path)
+    pictures = sorted(path.name for path in tmp_path.rglob('vis_image/*.png'))
+    assert pictures == [f'occlusion_{kind}.png_{step}.png' for kind in ('bbox', 'segm') for step in (2, 4)]
+
+
+def test_no_curve_is_drawn_outside_a_run(ann_file, monkeypatch):
+    monkeypatch.setattr('mmtied.evaluation.metric.pixels', lambda _: pytest.fail('drawn'))
+    run(OcclusionMetric(ann_file=ann_file), data()[1])
+
+
+def test_classes_of_bins_equal_the_evaluation(ann_file, tmp_path):
+    prefix = str(tmp_path / 'results')
+    scores = run(OcclusionMetric(ann_file=ann_file, classwise=True, outfile_prefix=prefix), data()[1])
+    result = evaluate_occlusion(ann_file, f'{prefix}.bbox.json', 'bbox', per_class=True)
+    for name, row in zip(('', '_r0', '_r0-0.2', '_r0.2-0.4', '_r0.4-0.6'), (result.all, *result.bins)):
+        assert row.per_class or not row.instances
+        for of_class, found in row.per_class.items():
+            assert scores[f'occlusion/bbox_{of_class}_precision{name}'] == found.AP
+
+
+def test_names_that_every_logger_takes():
+    names = ['traffic light', 'bow_(ribbons)', 'bow_[ribbons]', 'naïve', 'a/b', 'x,y: 1', 'c++']
+    plain = plain_names(names)
+    assert plain == ['traffic light', 'bow__ribbons_', 'bow__ribbons__', 'naïve', 'a_b', 'x_y_ 1', 'c__']
