@@ -1,1 +1,1 @@
-"""COCO's files in, checked columns out. It imports numpy, pycocotools and msgspec alone, and knows no occlusion."""
+"""COCO's files in, and other formats'; checked columns out. It imports no torch, and knows no occlusion."""

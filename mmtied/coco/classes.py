@@ -9,14 +9,15 @@ from typing import Any
 import msgspec
 
 from ..utils.errors import InputError
+from .yolo import read_names
 
 
 def read_classes(classes: Sequence[str]) -> list[str]:
     """Return the names of classes in the order of the labels.
 
     Args:
-        classes: The names, or one file: a config of mmdet (``.py``, needs mmengine), a json list of names or COCO
-            json with categories, or text with a name on each line.
+        classes: The names, or one file: a config of mmdet (``.py``, needs mmengine), Ultralytics' ``data.yaml``, a json
+            list of names or COCO json with categories, or text with a name on each line.
 
     Raises:
         InputError: If the file cannot be read or holds no classes, or a name is given twice.
@@ -29,7 +30,7 @@ def read_classes(classes: Sequence[str]) -> list[str]:
     names = list(classes)
     if len(names) == 1 and Path(names[0]).is_file():
         names = _from_file(Path(names[0]))
-    elif len(names) == 1 and Path(names[0]).suffix in ('.py', '.json', '.txt'):
+    elif len(names) == 1 and Path(names[0]).suffix in ('.py', '.json', '.txt', '.yaml', '.yml'):
         raise InputError(f'classes: {names[0]}: no such file')
     if not names:
         raise InputError(f'classes: {classes[0] if classes else "none"}: holds no class')
@@ -42,6 +43,8 @@ def read_classes(classes: Sequence[str]) -> list[str]:
 def _from_file(path: Path) -> list[str]:
     if path.suffix == '.py':
         return _from_config(path)
+    if path.suffix in ('.yaml', '.yml'):
+        return read_names(path)
     try:
         content = path.read_text(encoding='utf-8-sig')
         if path.suffix != '.json':

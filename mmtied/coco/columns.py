@@ -29,6 +29,7 @@ class RawDetection(msgspec.Struct, gc=False):
     score: float
     bbox: tuple[float, float, float, float] | None = None
     segmentation: msgspec.Raw = msgspec.Raw()
+    file_name: str | None = None
 
 
 def as_text(value: Any) -> str:

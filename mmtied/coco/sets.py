@@ -15,6 +15,8 @@ from .coco_json import check_ground_truth, check_results, iou_type_of, read_json
 from .data import Detections, GroundTruth, Note
 from .lenient import mend_ground_truth, mend_results
 from .mmdet_pickle import is_pickle, read_pickle
+from .other_formats import is_other_format, read_other_format
+from .references import check_order, names_files, numbers_classes, refer_by_name, refer_to_files
 from .result_blocks import first_block, read_clean_results
 
 File = str | PathLike
@@ -29,18 +31,24 @@ def read_sets(
     strict: bool = True,
     lenient: bool = False,
     classes: Sequence[str] | None = None,
+    image_dir: File | None = None,
+    quiet: bool = True,
 ) -> tuple[GroundTruth, list[Detections], str]:
     """Read and check a ground truth and results of it.
 
     Args:
-        ground_truth: COCO ground truth, as a path or as loaded json.
+        ground_truth: COCO ground truth, as a path or as loaded json; or a path of another format, as
+            :func:`~mmtied.coco.other_formats.read_other_format` takes it.
         sources: COCO results of each detector, as a path or as loaded json, or the path of a pickle of mmdet's.
         iou_type: 'bbox' or 'segm'. Defaults to None: that of the first results.
         masks: Whether the ground truth must hold masks even if boxes are evaluated. Defaults to False.
         strict: Whether scores outside [0, 1], boxes of negative size and empty results are errors. Defaults to True.
         lenient: Whether files that are not quite COCO's are mended, see ``lenient.py``. Defaults to False.
-        classes: What the labels of pickles stand for, as :func:`~mmtied.coco.classes.read_classes` takes them. Defaults
-            to None: the categories of the ground truth.
+        classes: What numbers of classes stand for in pickles, in YOLO's labels and in results of other formats, as
+            :func:`~mmtied.coco.classes.read_classes` takes them. Defaults to None: the categories of the ground truth.
+        image_dir: Folder of the images, for the sizes that another format does not hold. Defaults to None: where the
+            format has them.
+        quiet: Whether to show no progress bars. Defaults to True.
 
     Returns:
         The ground truth, the detections of each source, and the IoU type.
@@ -53,18 +61,29 @@ def read_sets(
     # Pickles and clean files are read after the ground truth: a pickle's labels may stand for its categories, and of a
     # clean file only columns are kept, which refer to it.
     contents: list[File | tuple[Any, str]] = []
+    by_name = lenient or is_other_format(ground_truth)
     for source in sources:
-        if isinstance(source, File) and (is_pickle(source) or (not lenient and first_block(source) is not None)):
+        if isinstance(source, File) and (is_pickle(source) or (not by_name and _is_plain(source))):
             contents.append(source)
         else:
             contents.append(read_json(source, 'results', results=True))
     if iou_type is None:
         iou_type = _iou_type(contents[0])
     masks = masks or iou_type == 'segm'
-    data, source = read_json(ground_truth, 'ground truth')
-    notes: list[Note] = []
+    other = None
+    if is_other_format(ground_truth):
+        other = read_other_format(ground_truth, image_dir, classes=names, quiet=quiet)
+    if other is None:
+        data, source = read_json(ground_truth, 'ground truth')
+        notes: list[Note] = []
+    else:
+        data, source, notes = other.data, str(ground_truth), list(other.notes)
+        if masks and not any('segmentation' in entry for entry in data['annotations']):
+            raise InputError(f'{source}: holds boxes and no masks, so only boxes can be evaluated (--iou-type bbox)')
+        names = names or other.order
     if lenient:
-        data, notes = mend_ground_truth(data, source, masks)
+        data, mended = mend_ground_truth(data, source, masks)
+        notes += mended
     truth = check_ground_truth(data, source, masks)
     truth = replace(truth, notes=(*notes, *truth.notes))
     found = []
@@ -72,9 +91,15 @@ def read_sets(
         notes = []
         if isinstance(content, tuple):
             entries, name = content
+            if other is not None or names_files(entries) or (lenient and numbers_classes(entries, truth)):
+                entries, notes = refer_by_name(entries, name, truth=truth, order=names)
         elif is_pickle(content):
-            entries, notes = read_pickle(content, truth, iou_type, classes=names)
             name = str(content)
+            if other is not None:
+                names = [*check_order(names, f'{name}: labels', 0)]
+            entries, notes = read_pickle(content, truth, iou_type, classes=names)
+            if other is not None:
+                entries = refer_to_files(entries, name, truth.images)
         else:
             clean = read_clean_results(content, truth, iou_type, strict=strict)
             if clean is not None:
@@ -87,6 +112,12 @@ def read_sets(
         checked = check_results(entries, name, ground_truth=truth, iou_type=iou_type, strict=strict and not lenient)
         found.append(replace(checked, notes=tuple(notes)))
     return truth, found, iou_type
+
+
+def _is_plain(source: File) -> bool:
+    """Return whether the first detections of a file are as they should be, and know their images by ids."""
+    block = first_block(source)
+    return block is not None and not names_files(block)
 
 
 def _iou_type(content: File | tuple[Any, str]) -> str:

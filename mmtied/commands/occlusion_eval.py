@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..coco.other_formats import is_other_format
 from ..evaluation import (
     InputError,
     OcclusionBins,
@@ -26,13 +27,17 @@ BAD_INPUT = (InputError,)  # Any other error is the evaluation's own, and shown 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('ground_truth', help='COCO ground truth, json')
+    parser.add_argument(
+        'ground_truth',
+        help="COCO ground truth, json; or Pascal VOC's, YOLO's or KITTI's folder, a list of ImageSets, Ultralytics' "
+        "data.yaml, Open Images' csv",
+    )
     parser.add_argument(
         'files',
         nargs='*',
         metavar='results',
         help='COCO results of one detector, or of up to eight that are compared with the first: json (a list of '
-        "detections), or a pickle of mmdet's test.py --out",
+        "detections; Ultralytics' predictions.json), or a pickle of mmdet's test.py --out",
     )
     parser.add_argument('--results', nargs='+', default=[], help='the same, as a named argument')
     parser.add_argument('--names', nargs='+', help='names of the detectors (default: those of the files)')
@@ -62,9 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='folder for occlusion.json, occlusion.csv, manifest.csv (ratio and bin of every image), report.html, '
         'curve.png and curve.pdf',
     )
-    output.add_argument(
-        '--image-dir', type=Path, help='folder of the images, to show them in report.html and gallery.png'
-    )
+    add_options(output, OcclusionSettings, ['image_dir'])
     output.add_argument('--quiet', action='store_true', help='no progress bars')
 
 
@@ -79,9 +82,9 @@ def checked(args: argparse.Namespace) -> dict[str, Any]:
         raise UsageError(f'results: give the files of one to {MOST} detectors, found {len(args.files)}')
     if args.names and len(args.names) != len(args.files):
         raise UsageError(f'--names: {len(args.names)} names for {len(args.files)} files of results')
-    if args.image_dir and not args.out_dir:
+    if args.image_dir and not args.out_dir and not is_other_format(args.ground_truth):
         raise UsageError('--image-dir: pictures need an --out-dir')
-    if args.image_dir and not args.image_dir.is_dir():
+    if args.image_dir and not Path(args.image_dir).is_dir():
         raise UsageError(f'--image-dir: {args.image_dir} is not a folder')
     if args.names and len(set(args.names)) < len(args.names):
         twice = next(name for name in args.names if args.names.count(name) > 1)

@@ -53,7 +53,8 @@ def evaluate_occlusion(
     """Evaluate detections on all images and on the images of every occlusion bin.
 
     Args:
-        ground_truth: COCO ground truth, as a path or as loaded json.
+        ground_truth: COCO ground truth, as a path or as loaded json; or the path of another format, as
+            :func:`~mmtied.coco.other_formats.read_other_format` takes it.
         results: COCO results (a list of detections), as a path or as loaded json, or the path of a pickle that mmdet's
             ``test.py --out`` wrote.
         iou_type, bins: See :class:`OcclusionSettings`. Default to that of the results, and to exactly 0, then steps
@@ -216,6 +217,8 @@ def _evaluate(
         strict=strict,
         lenient=settings.lenient,
         classes=settings.classes,
+        image_dir=settings.image_dir,
+        quiet=quiet,
     )
     try:
         settings = replace(settings, iou_type=iou_type)

@@ -101,9 +101,15 @@ class OcclusionSettings:
     )
     classes: tuple[str, ...] | None = option(
         None,
-        "what the labels of mmdet's pickles stand for: the config, a file of names, or the names",
+        "what numbers of classes stand for in mmdet's pickles, Ultralytics' results and YOLO's labels: the config, a "
+        'data.yaml, a file of names, or the names',
         otherwise='the categories of the ground truth, in the order of their ids',
         several=True,
+    )
+    image_dir: str | None = option(
+        None,
+        'folder of the images, to show them in report and gallery, and for the sizes that a format does not hold',
+        otherwise='where the format has them',
     )
 
     def __post_init__(self) -> None:
@@ -131,6 +137,8 @@ class OcclusionSettings:
                 raise ValueError(
                     f'gate={self.gate} goes by intervals, and bootstrap=0 gives none; bootstrap=1000 is good'
                 )
+        if self.image_dir is not None:
+            object.__setattr__(self, 'image_dir', str(self.image_dir))
         if self.per_instance and self.definition not in ('covered', 'hybrid'):
             raise ValueError(f"definition={self.definition!r} must be 'covered' or 'hybrid' for single instances")
         if self.per_instance and self.random_subsets:
@@ -194,3 +202,4 @@ class OcclusionOptions(TypedDict, total=False):
     score_thr: float
     lenient: bool
     classes: tuple[str, ...] | None
+    image_dir: str | None
