@@ -156,7 +156,11 @@ class Detections(Entries):
 
     @classmethod
     def joined(cls, parts: Sequence[Detections]) -> Detections:
-        """Return the detections of all parts, one behind the other; the notes are those of the first."""
+        """Return the detections of all parts, one behind the other; the notes are those of the first.
+
+        Args:
+            parts: Of one set, one or more.
+        """
         return cls(
             np.concatenate([part.image for part in parts]),
             np.concatenate([part.category for part in parts]),
