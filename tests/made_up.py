@@ -50,3 +50,30 @@ def reference(truth: dict, found: list, iou_type: str, ids: list[int]) -> dict[s
         evaluation.accumulate()
         evaluation.summarize()
     return dict(zip(SCORES, evaluation.stats[[0, 1, 2, 8]]))
+
+
+def by_area_ranges(truth: dict, found: list, engine_bins: np.ndarray, count: int) -> list[dict]:
+    """AP of instances of each bin, the others ignored: the reference API's area ranges, over bins instead of areas."""
+    truth = copy.deepcopy(truth)
+    for annotation, index in zip(truth['annotations'], engine_bins):
+        annotation['area'] = float(index)
+    with contextlib.redirect_stdout(io.StringIO()):
+        gt = COCO()
+        gt.dataset = truth
+        gt.createIndex()
+        dt = gt.loadRes(copy.deepcopy(found))
+        for annotation in dt.anns.values():
+            annotation['area'] = np.nan  # a detection has no occlusion: it is outside no range
+        evaluation = COCOeval(gt, dt, 'bbox')
+        evaluation.params.areaRng = [[index - 0.5, index + 0.5] for index in range(count)]
+        evaluation.params.areaRngLbl = [str(index) for index in range(count)]
+        evaluation.evaluate()
+        evaluation.accumulate()
+    rows = []
+    for i in range(count):
+        precision, recall = evaluation.eval['precision'][..., i, -1], evaluation.eval['recall'][..., i, -1]
+        values = precision, precision[0], precision[5], recall
+        rows.append(
+            {key: value[value > -1].mean() if (value > -1).any() else np.nan for key, value in zip(SCORES, values)}
+        )
+    return rows

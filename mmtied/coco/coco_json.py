@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 
 from ..utils.errors import InputError
+from .amodal import amodal_areas
 from .columns import (
     LARGEST,
     LENIENT,
@@ -36,6 +37,7 @@ from .columns import (
     shown,
 )
 from .data import Detections, GroundTruth, Note
+from .key import Key
 
 LARGEST_AREA = 1e5**2  # of the reference API's range of all sizes
 
@@ -71,13 +73,17 @@ def read_json(source: str | PathLike | Any, name: str, results: bool = False) ->
         raise InputError(f'{source}: not valid json: {error}') from error
 
 
-def check_ground_truth(data: Any, source: str, masks: bool = False) -> GroundTruth:
+def check_ground_truth(
+    data: Any, source: str, masks: bool = False, by: Key | None = None, amodal: bool = False
+) -> GroundTruth:
     """Check a COCO ground truth and keep what is evaluated.
 
     Args:
         data: Content of the json file.
         source: Name for it in messages.
         masks: Whether masks are needed: every annotation's segmentation and every image's size. Defaults to False.
+        by: What is binned, if it stands under a key. Defaults to None.
+        amodal: Whether amodal masks are needed, see :func:`~mmtied.coco.amodal.amodal_areas`. Defaults to False.
 
     Raises:
         InputError: If a needed key is missing or an entry makes no sense.
@@ -95,7 +101,7 @@ def check_ground_truth(data: Any, source: str, masks: bool = False) -> GroundTru
     # Annotations need no id, but one that is given twice tells of a file that was put together wrongly.
     given = [entry['id'] for entry in data['annotations'] if isinstance(entry, dict) and 'id' in entry]
     check_ids(given, f'{source}: annotations')
-    images = read_images(data['images'], f'{source}: images', masks)
+    images = read_images(data['images'], f'{source}: images', masks or amodal)
     categories = read_categories(data['categories'])
     index = {entry['id']: i for i, entry in enumerate(categories)}
 
@@ -118,24 +124,44 @@ def check_ground_truth(data: Any, source: str, masks: bool = False) -> GroundTru
         known=categories,
     )
     annotations = [data['annotations'][i] for i in np.flatnonzero(kept)]
-    ignore = read_flags(annotations, 'ignore', where)
+    ignore, iscrowd = (read_flags(annotations, name, where) for name in ('ignore', 'iscrowd'))
     outside = np.array([beyond_all_sizes(entry.get('area')) for entry in annotations], dtype=bool)
     notes: tuple[Note, ...] = ()
     if outside.any():
         count = int(outside.sum())
         what = "annotations whose 'area' is negative or above 10^10, which the reference API ignores"
         notes = (Note('area', count, f'{source}: {what}: {count:,}.'),)
+    ignore |= outside
+    bbox = read_boxes(annotations, where)
+    values = None
+    if by is not None:
+        values = by.read(
+            annotations,
+            data['images'],
+            source=source,
+            rows=np.flatnonzero(kept),
+            counted=~(ignore | iscrowd),
+            bbox=bbox,
+        )
+        notes += values.notes
+    areas = None
+    if amodal:
+        counted = ~(ignore | iscrowd)
+        areas = amodal_areas(annotations, images=images, indices=image[kept], counted=counted, where=where)
     return GroundTruth(
         images=images,
         categories=categories,
         image=image[kept],
         category=category[kept],
-        bbox=read_boxes(annotations, where),
-        iscrowd=read_flags(annotations, 'iscrowd', where),
-        ignore=ignore | outside,
+        bbox=bbox,
+        iscrowd=iscrowd,
+        ignore=ignore,
         segmentation=read_segmentations(annotations, where, images=images, indices=image[kept]) if masks else None,
+        ids=[entry.get('id') for entry in annotations],
         labels=np.array([index[entry['id']] for entry in data['categories']]),
         orphans=int((~kept).sum()),
+        amodal=areas,
+        values=values,
         notes=notes,
     )
 

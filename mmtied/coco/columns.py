@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from itertools import chain
 from operator import attrgetter
 from typing import Any
@@ -206,21 +206,30 @@ def read_segmentations(entries: list, where: str, images: Sequence[dict], indice
         segmentations = [msgspec.json.decode(value) for value in raw]
     else:
         segmentations = [entry.get('segmentation') for entry in entries]
+    check_masks(segmentations, [images[i] for i in indices], lambda i: f"{where}[{i}]: 'segmentation'")
+    return segmentations
+
+
+def check_masks(segmentations: Sequence[Any], images: Sequence[dict], place: Callable[[int], str]) -> None:
+    """Check that the COCO libraries can decode masks.
+
+    Args:
+        segmentations: Run-length encodings or lists of polygons.
+        images: That of each, with its size.
+        place: Names the mask of an index, for messages.
+    """
     encoded = []
-    for i, (segmentation, index) in enumerate(zip(segmentations, indices)):
+    for i, (segmentation, image) in enumerate(zip(segmentations, images)):
         if isinstance(segmentation, dict):
-            wrong = _wrong_rle(segmentation, images[index])
+            wrong = _wrong_rle(segmentation, image)
             encoded.append(i)
         else:
             wrong = _wrong_polygons(segmentation)
         if wrong:
-            raise InputError(f"{where}[{i}]: 'segmentation' {wrong}")
+            raise InputError(f'{place(i)} {wrong}')
     bad = wrong_counts([segmentations[i] for i in encoded])
     if bad is not None:
-        raise InputError(
-            f"{where}[{encoded[bad]}]: 'segmentation' has counts that do not add up to the pixels of its size"
-        )
-    return segmentations
+        raise InputError(f'{place(encoded[bad])} has counts that do not add up to the pixels of its size')
 
 
 def _wrong_rle(segmentation: dict, image: dict) -> str:

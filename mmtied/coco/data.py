@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,29 @@ class Note:
     kind: str
     count: int
     text: str
+
+
+@dataclass(frozen=True)
+class KeyValues:
+    """What annotations or images have under a key of their own.
+
+    Attributes:
+        name: The key, or the column of a csv file.
+        of_images: Whether images have the values; else annotations.
+        numbers: Occlusion of each, from 0 up, or the index of its word, (images,) or (annotations,); NaN for none.
+        words: The words in the order of their bins; () for numbers.
+        given: The values as they were given, None for none.
+        boxes: Whether they were given as boxes of what is visible.
+        notes: What was left out or reinterpreted.
+    """
+
+    name: str
+    of_images: bool
+    numbers: np.ndarray
+    words: tuple[str, ...]
+    given: list[Any]
+    boxes: bool = False
+    notes: tuple[Note, ...] = ()
 
 
 class Entries:
@@ -66,8 +90,12 @@ class GroundTruth(Entries):
         iscrowd: (n,) bool.
         ignore: Annotations that neither count nor make a detection of theirs wrong, (n,) bool.
         segmentation: n run-length encodings or lists of polygons; None where no mask is needed.
+        ids: Of the annotations as they are in the file, n; None for those without one.
+        amodal: Invisible and amodal area of each annotation in square pixels, (n, 2), NaN for one without such masks;
+            None where they are not needed.
         labels: Index in ``categories`` of each category of the file, which mmdet calls its label, (categories,).
         orphans: Number of annotations of images that the file does not list; left out, as the reference API does.
+        values: What images or annotations have under a key; None where none was asked for.
         notes: What else was left out or reinterpreted.
     """
 
@@ -79,8 +107,11 @@ class GroundTruth(Entries):
     iscrowd: np.ndarray
     ignore: np.ndarray
     segmentation: list | None
+    ids: list[Any]
     labels: np.ndarray
     orphans: int
+    amodal: np.ndarray | None = None
+    values: KeyValues | None = None
     notes: tuple[Note, ...] = ()
 
     @cached_property
@@ -99,7 +130,7 @@ class GroundTruth(Entries):
         return self.iscrowd | self.ignore
 
     def rows(self, chosen: np.ndarray) -> GroundTruth:
-        """Return the same images with some of the annotations.
+        """Return the same images with some of the annotations, and no values of a key.
 
         Args:
             chosen: Their rows, (n,) int.
@@ -112,6 +143,9 @@ class GroundTruth(Entries):
             iscrowd=self.iscrowd[chosen],
             ignore=self.ignore[chosen],
             segmentation=None if self.segmentation is None else [self.segmentation[row] for row in chosen],
+            ids=[self.ids[row] for row in chosen],
+            amodal=None if self.amodal is None else self.amodal[chosen],
+            values=None,
         )
 
 

@@ -13,6 +13,7 @@ from ..utils.errors import InputError
 from .classes import read_classes
 from .coco_json import check_ground_truth, check_results, iou_type_of, read_json
 from .data import Detections, GroundTruth, Note
+from .key import Key
 from .lenient import mend_ground_truth, mend_results
 from .mmdet_pickle import is_pickle, read_pickle
 from .other_formats import is_other_format, read_other_format
@@ -32,6 +33,8 @@ def read_sets(
     lenient: bool = False,
     classes: Sequence[str] | None = None,
     image_dir: File | None = None,
+    by: Key | None = None,
+    amodal: bool = False,
     quiet: bool = True,
 ) -> tuple[GroundTruth, list[Detections], str]:
     """Read and check a ground truth and results of it.
@@ -48,6 +51,8 @@ def read_sets(
             :func:`~mmtied.coco.classes.read_classes` takes them. Defaults to None: the categories of the ground truth.
         image_dir: Folder of the images, for the sizes that another format does not hold. Defaults to None: where the
             format has them.
+        by: What is binned, if it stands under a key. Defaults to None.
+        amodal: Whether amodal masks are needed. Defaults to False.
         quiet: Whether to show no progress bars. Defaults to True.
 
     Returns:
@@ -84,7 +89,7 @@ def read_sets(
     if lenient:
         data, mended = mend_ground_truth(data, source, masks)
         notes += mended
-    truth = check_ground_truth(data, source, masks)
+    truth = check_ground_truth(data, source, masks, by=by, amodal=amodal)
     truth = replace(truth, notes=(*notes, *truth.notes))
     found = []
     for content in contents:

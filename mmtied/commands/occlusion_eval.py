@@ -44,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser, OcclusionSettings, ['iou_type', 'lenient', 'classes'])
 
     occlusion = parser.add_argument_group('occlusion')
-    names = ['definition', 'region', 'same_class', 'ignored_occlude', 'per_instance', 'min_height']
+    names = ['by', 'by_file', 'visible', 'definition', 'region', 'same_class', 'ignored_occlude']
+    names += ['per_instance', 'min_height']
     add_options(occlusion, OcclusionSettings, names)
     edges = occlusion.add_mutually_exclusive_group()
     add_options(edges, OcclusionBins, ['edges', 'citypersons'])
@@ -64,7 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         '--out-dir',
         type=new_folder,
-        help='folder for occlusion.json, occlusion.csv, manifest.csv (ratio and bin of every image), report.html, '
+        help='folder for occlusion.json, occlusion.csv, manifest.csv (ratio and bin of every image, with a key of '
+        'the annotations of every instance), report.html, '
         'curve.png and curve.pdf',
     )
     add_options(output, OcclusionSettings, ['image_dir'])

@@ -1,4 +1,4 @@
-"""Bins of the occlusion ratio: every ratio falls into exactly one."""
+"""Bins of the occlusion ratio, or of words: every ratio or word falls into exactly one."""
 
 from __future__ import annotations
 
@@ -140,6 +140,30 @@ class OcclusionBins:
             return [(low <= visible) & (visible <= high) for low, high in SETUPS.values()]
         rows, assigned = range(len(self.labels)), self.assign(ratios)
         return [assigned >= row if self.cumulative else assigned == row for row in rows]
+
+
+@dataclass(frozen=True)
+class WordBins:
+    """A bin for each word.
+
+    Attributes:
+        labels: The words, which are the labels.
+    """
+
+    labels: tuple[str, ...]
+
+    @property
+    def limits(self) -> list[tuple[None, None]]:
+        """No edges, for each row."""
+        return [(None, None)] * len(self.labels)
+
+    def assign(self, indices: np.ndarray) -> np.ndarray:
+        """Return the bin of each index of a word, (n,), -1 for NaN (without a word)."""
+        return np.where(np.isnan(indices), -1, indices).astype(int)
+
+    def members(self, indices: np.ndarray) -> list[np.ndarray]:
+        """Return which of the indices of words each row holds, (n,) bool for each row."""
+        return [indices == row for row in range(len(self.labels))]
 
 
 def _short(edge: float) -> str:

@@ -59,8 +59,8 @@ def draw_curves(settings: OcclusionSettings, bins: Mapping[str, Sequence[BinScor
     for bars in grid[1]:
         bars.bar_label(bars.bar(x, held, color='#b8c0c8', width=0.7), fontsize=8)
         bars.margins(y=0.3)
-        bars.set(yticks=[], xlabel=f'occlusion ratio of the {"instance" if per_instance else "image"}')
-        bars.set_xticks(x, [row.label for row in rows], fontsize=8)
+        bars.set(yticks=[], xlabel=plain(settings.quantity))
+        bars.set_xticks(x, [plain(row.label) for row in rows], fontsize=8)
     grid[1, 0].set_ylabel('instances' if per_instance else 'images')
     for part in grid.flat:
         part.spines[['top', 'right']].set_visible(False)

@@ -23,7 +23,7 @@ from .engine import MAX_DETECTIONS
 from .occlusion import evaluate_occlusion
 from .result import OcclusionResult
 from .scores import PEDESTRIAN_SCORES, BinScores
-from .settings import IOU_TYPES, OcclusionOptions, OcclusionSettings
+from .settings import AMODAL, IOU_TYPES, OcclusionOptions, OcclusionSettings
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -50,11 +50,12 @@ class OcclusionMetric(CocoMetric):
     """mmdet's ``CocoMetric`` by occlusion: AP, AP50, AP75 and AR of all images and of every occlusion bin.
 
     The keys are ``occlusion/bbox_mAP``, ``_mAP_50``, ``_mAP_75`` and ``_AR`` for all images, and the same with
-    ``_r0`` or ``_r0.2-0.4`` for a bin (cumulative: ``_above0``, ``_from0.2``); likewise ``segm``. ``classwise`` adds
-    ``occlusion/bbox_CLASS_precision`` and the same for each bin that has the class; signs in a class's name that MLflow
-    would refuse are ``_``. ``miss_rate`` adds ``occlusion/bbox_MR2`` and ``_JI``; with CityPersons' setups there is
-    ``_MR2_reasonable`` and so on. A bin without ground truth has -1, as in the reference API. Values are not rounded;
-    those of COCO are at ``max_dets`` detections of a class and image. Errors and intervals are in the log's table.
+    ``_r0`` or ``_r0.2-0.4`` for a bin (cumulative: ``_above0``, ``_from0.2``; of a word: ``_is_high``); likewise
+    ``segm``. ``classwise`` adds ``occlusion/bbox_CLASS_precision`` and the same for each bin that has the class; signs
+    in the name of a class or in a word that MLflow would refuse are ``_``. ``miss_rate`` adds ``occlusion/bbox_MR2``
+    and ``_JI``; with CityPersons' setups there is ``_MR2_reasonable`` and so on. A bin without ground truth has -1, as
+    in the reference API. Values are not rounded; those of COCO are at ``max_dets`` detections of a class and image.
+    Errors and intervals are in the log's table.
 
     mmengine's visualiser hands the values to its backends, such as TensorBoard, W&B and MLflow. They get the picture of
     the curve as well, ``occlusion_bbox.png``, by the iterations that were trained, as mmdet's own pictures.
@@ -134,7 +135,11 @@ class OcclusionMetric(CocoMetric):
         )
         if ann_file is not None:
             masks = settings.needs_masks or 'segm' in self.metrics
-            check_ground_truth(self._coco_api.dataset, ann_file, masks)
+            amodal = settings.definition == AMODAL
+            truth = check_ground_truth(self._coco_api.dataset, ann_file, masks, by=settings.key, amodal=amodal)
+            settings.settled(self.metrics[0], truth.values)
+        elif settings.keyed or settings.definition == AMODAL:
+            raise ValueError('OcclusionMetric: by, by_file and amodal masks need an ann_file: datasets hand on no keys')
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Evaluate what ``process`` has collected; a table goes to the log.
@@ -164,8 +169,9 @@ class OcclusionMetric(CocoMetric):
                     self._ground_truth(), files[iou_type], iou_type, name='results', strict=False, **self.options
                 )
                 logger.info(f'\n{result}')
-                for row in (result.all, *result.bins):
-                    scores |= keys(iou_type, row)
+                scores |= keys(iou_type, result.all)
+                for row, label in zip(result.bins, plain_names(row.label for row in result.bins)):
+                    scores |= keys(iou_type, row, label)
                 self._show(result, iou_type)
         return scores
 
@@ -211,9 +217,9 @@ class OcclusionMetric(CocoMetric):
         }
 
 
-def keys(iou_type: str, row: BinScores) -> dict[str, float]:
+def keys(iou_type: str, row: BinScores, label: str = '') -> dict[str, float]:
     """Return the scores of a row under mmdet's names, -1 for NaN."""
-    name = ''
+    name = f'_is_{label}' if label else ''
     if row.lower is not None:
         name = f'_r{row.lower:g}' if row.lower == row.upper else f'_r{row.lower:g}-{row.upper:g}'
         if row.label in SETUPS:

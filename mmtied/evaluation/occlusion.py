@@ -13,11 +13,11 @@ from ..coco.data import Detections, GroundTruth
 from ..coco.sets import File, detector_names, read_sets
 from ..utils.errors import InputError
 from .accumulator import Accumulator
+from .binned import Binned
 from .bins import OcclusionBins
 from .engine import ENGINES
 from .errors import Hits, count_errors
 from .pedestrians import PedestrianMatcher, Pedestrians, tall_enough
-from .ratio import image_ratios, instance_ratios
 from .resampling import FEWEST, Sampled, bootstrap, interval, middle, random_subsets
 from .result import OcclusionComparison, OcclusionResult
 from .scores import (
@@ -31,7 +31,7 @@ from .scores import (
     PedestrianScores,
     Scores,
 )
-from .settings import OcclusionOptions, OcclusionSettings
+from .settings import AMODAL, OcclusionOptions, OcclusionSettings
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -154,6 +154,7 @@ class Row:
     images: np.ndarray  # indices
     ignored: np.ndarray | None = None  # (annotations,) bool
     has_ratios: bool = True  # whether its images have occlusion ratios
+    is_bin: bool = False
 
     def counts(self, truth: GroundTruth) -> dict[str, int]:
         """Return how many images, instances and classes the row holds."""
@@ -218,29 +219,26 @@ def _evaluate(
         lenient=settings.lenient,
         classes=settings.classes,
         image_dir=settings.image_dir,
+        by=settings.key,
+        amodal=settings.definition == AMODAL,
         quiet=quiet,
     )
     try:
-        settings = replace(settings, iou_type=iou_type)
+        settings = settings.settled(iou_type, truth.values)
+    except InputError:
+        raise
     except ValueError as error:  # of a type that the results decide
         raise InputError(f'{names[0]}: {error}') from error
-    region = settings.region or 'bbox'  # hybrid uses both, whatever is given
-    how = {'same_class': settings.same_class, 'ignored_occlude': settings.ignored_occlude, 'quiet': quiet}
-    ratios = image_ratios(truth, settings.definition, region=region, **how)
-    image_bins = settings.bins.assign(ratios)
-    shares = None
-    if settings.per_instance:
-        shares = instance_ratios(truth, settings.definition, region=region, **how)
+    binned = Binned.of(truth, settings, quiet=quiet)
     if settings.min_height:
         low = truth.bbox[:, 3] < settings.min_height
-        truth = replace(truth, ignore=truth.ignore | low)
-        shares = None if shares is None else np.where(low, np.nan, shares)
-    rows = _rows(settings, ratios, shares=shares)
+        truth, binned = replace(truth, ignore=truth.ignore | low), binned.leaving_out(low)
+    rows = _rows(binned)
     measured = [_measure(truth, found, rows=rows, settings=settings, quiet=quiet) for found in detectors]
     samples = [
         _bootstrap(truth, of_row, settings=settings, index=i, quiet=quiet) for i, of_row in enumerate(zip(*measured))
     ]
-    pool = np.flatnonzero(~np.isnan(ratios))
+    pool = np.flatnonzero(~np.isnan(binned.images))
     results = []
     for k, (found, of_detector) in enumerate(zip(detectors, measured)):
         if settings.min_height:
@@ -272,9 +270,9 @@ def _evaluate(
                 unassigned=scored[-1],
                 settings=settings,
                 name=names[k],
-                ratios=ratios,
-                image_bins=image_bins,
-                instance_ratios=shares,
+                ratios=binned.images,
+                image_bins=binned.image_bins,
+                instance_ratios=binned.instances,
                 ground_truth=truth,
                 detections=found,
             )
@@ -282,18 +280,19 @@ def _evaluate(
     return results, samples
 
 
-def _rows(settings: OcclusionSettings, ratios: np.ndarray, shares: np.ndarray | None) -> list[Row]:
-    """The whole set, each bin, and the images without instances."""
-    bins, every = settings.bins, np.arange(len(ratios))
+def _rows(binned: Binned) -> list[Row]:
+    """The whole set, each bin, and what has no occlusion."""
+    every = np.arange(len(binned.images))
     rows = [Row('all', lower=None, upper=None, images=every)]
-    members = bins.members(ratios if shares is None else shares)
-    for label, (lower, upper), inside in zip(bins.labels, bins.limits, members):
-        if shares is None:
-            rows.append(Row(label, lower=lower, upper=upper, images=np.flatnonzero(inside)))
+    for label, (lower, upper), inside in zip(binned.bins.labels, binned.bins.limits, binned.members()):
+        if binned.instances is None:
+            rows.append(Row(label, lower=lower, upper=upper, images=np.flatnonzero(inside), is_bin=True))
         else:
-            rows.append(Row(label, lower=lower, upper=upper, images=every, ignored=~inside))
-    without = np.flatnonzero(np.isnan(ratios))
-    return [*rows, Row('no instances', lower=None, upper=None, images=without, has_ratios=False)]
+            rows.append(Row(label, lower=lower, upper=upper, images=every, ignored=~inside, is_bin=True))
+    if binned.lacking is not None:
+        return [*rows, Row(binned.without, lower=None, upper=None, images=every, ignored=~binned.lacking)]
+    without = np.flatnonzero(binned.image_bins == -1)
+    return [*rows, Row(binned.without, lower=None, upper=None, images=without, has_ratios=False)]
 
 
 def _measure(
@@ -361,7 +360,7 @@ def _band(
 ) -> dict[str, tuple[float, float, float]]:
     """Return where random subsets of the pool, as large as the bin, lie in each score; empty without a bin."""
     row = measured.row
-    if not settings.random_subsets or row.lower is None or not len(row.images):
+    if not settings.random_subsets or not row.is_bin or not len(row.images):
         return {}
     subsets = random_subsets(
         measured.matches,

@@ -130,7 +130,8 @@ def image_ratios(
     Args:
         truth: As :func:`~mmtied.coco.sets.read_sets` returns it, or a result's ``ground_truth``; with segmentations
             where the region is 'segm' or the definition `hybrid`.
-        definition: See :func:`occlusion_ratio`.
+        definition: See :func:`occlusion_ratio`; or 'amodal', the invisible area of all instances over their amodal
+            area, of a ground truth that was read with these.
         region: 'bbox' (default) or 'segm'; `hybrid` uses both.
         same_class: Whether only overlap within a class counts. Defaults to False.
         ignored_occlude: Whether ignored annotations cover instances; crowd regions never do. Defaults to False.
@@ -140,6 +141,13 @@ def image_ratios(
         ValueError: As :func:`occlusion_ratio`.
     """
     ratios = np.full(len(truth.images), np.nan)
+    if definition == 'amodal':
+        areas = _amodal(truth)
+        known = ~np.isnan(areas[:, 0])
+        invisible, whole = (np.bincount(truth.image[known], column, len(ratios)) for column in areas[known].T)
+        present = np.bincount(truth.image[known], minlength=len(ratios)) > 0
+        ratios[present] = np.divide(invisible, whole, out=np.zeros(len(ratios)), where=whole > 0)[present]
+        return ratios
     covering = ~truth.iscrowd if ignored_occlude else ~truth.uncounted
     if definition == 'covered' and region == 'bbox' and not same_class:
         for rows, covered, areas in _covered_boxes(truth, np.flatnonzero(covering)):
@@ -166,17 +174,26 @@ def instance_ratios(
 
     Args:
         truth, region, same_class, ignored_occlude, quiet: As in :func:`image_ratios`.
-        definition: 'covered' (default) or 'hybrid'.
+        definition: 'covered' (default), 'hybrid' or 'amodal', which is NaN for an instance without amodal masks.
 
     Raises:
         ValueError: As :func:`instance_occlusion`.
     """
+    if definition == 'amodal':
+        invisible, whole = _amodal(truth).T
+        return np.divide(invisible, whole, out=np.where(np.isnan(whole), np.nan, 0.0), where=whole > 0)
     shares = np.full(len(truth.image), np.nan)
     covering = ~truth.iscrowd if ignored_occlude else ~truth.uncounted
     for _, rows, boxes, masks, classes in _instances(truth, covering, definition, region, same_class, quiet):
         shares[rows] = instance_occlusion(boxes, masks, definition, classes)
     shares[truth.uncounted] = np.nan
     return shares
+
+
+def _amodal(truth: GroundTruth) -> np.ndarray:
+    if truth.amodal is None:
+        raise ValueError("definition='amodal' needs a ground truth that was read with amodal masks")
+    return truth.amodal
 
 
 def _covered_boxes(truth: GroundTruth, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..coco.data import Detections, GroundTruth
+from ..coco.data import Detections, GroundTruth, KeyValues
 from ..utils.words import listed
+from .bins import OcclusionBins, WordBins
 from .gate import Gate, judge, read_margins
 from .pieces import within_limit
 from .resampling import FEWEST
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 FEW_IMAGES = 50
 FEW_FOR_RATES = 100  # images: of fewer, one false positive is more than the first of MR-2's rates
-BOUNDED = ('covered', 'union', 'hybrid')  # definitions whose ratio is 1 at most
+BOUNDED = ('covered', 'union', 'hybrid', 'amodal')  # definitions whose ratio is 1 at most
 
 
 class _Shown(ABC):
@@ -72,12 +73,16 @@ class OcclusionResult(_Shown):
     Attributes:
         all: The scores of the whole set, those of an ordinary COCO evaluation.
         bins: The scores of each bin.
-        unassigned: The row of the images without instances, which have no occlusion ratio.
+        unassigned: The row of the images without instances, which have no occlusion ratio; with a key that of the
+            images or instances without it.
         settings: What was evaluated how.
         name: Of the detector.
-        ratios: Occlusion ratio of each image in the order of the ids, (images,); NaN without instances.
-        image_bins: Index of each image's bin, (images,); -1 without instances.
-        instance_ratios: Occlusion of each annotation, (annotations,), NaN for crowds; None unless binned per instance.
+        ratios: Occlusion ratio of each image in the order of the ids, (images,); NaN without instances. With a key what
+            the images have there, the index of a word; with a key of the annotations that of an image's most occluded
+            one.
+        image_bins: Index of each image's bin, (images,); -1 without instances, or without the key.
+        instance_ratios: Occlusion of each annotation, (annotations,), NaN for crowds and without the key; None unless
+            binned per instance.
         ground_truth, detections: What was evaluated.
     """
 
@@ -117,13 +122,32 @@ class OcclusionResult(_Shown):
         return [self]
 
     @property
+    def all_bins(self) -> OcclusionBins | WordBins:
+        """The bins that all fell into: those of the settings, or of the words that were found under a key."""
+        values = self.ground_truth.values
+        return WordBins(values.words) if values is not None and values.words else self.settings.bins
+
+    def caption(self, image: int) -> str:
+        """Say what an image is binned by, such as 'r = 0.34', or 'largest vis_ratio = 0.34' of its instances.
+
+        Args:
+            image: Its index, of one that is in a bin.
+        """
+        values, ratio = self.ground_truth.values, self.ratios[image]
+        if values is None:
+            return f'r = {ratio:.2f}'
+        text = values.words[int(ratio)] if values.words else f'{ratio:.2f}'
+        name = f'1 - {values.name}' if self.settings.visible else values.name
+        return f'{name} = {text}' if values.of_images else f'largest {name} = {text}'
+
+    @property
     def binned_ratios(self) -> np.ndarray:
-        """The ratios that were binned, those of the instances or of the images, without NaN."""
+        """The ratios (or indices of words) that were binned, of the instances or of the images, without NaN."""
         ratios = self.ratios if self.instance_ratios is None else self.instance_ratios
         return ratios[~np.isnan(ratios)]
 
     def rows(self) -> list[BinScores]:
-        """Return all rows: the whole set, the bins, and the images without instances if there are any."""
+        """Return all rows: the whole set, the bins, and what falls into none if there is anything."""
         return [self.all, *self.bins, *([self.unassigned] if self.unassigned.images else [])]
 
     def records(self) -> list[dict[str, Any]]:
@@ -143,18 +167,39 @@ class OcclusionResult(_Shown):
                 records.append({'model': self.name, 'bin': row.label, 'class': name} | scores)
         return _filled(records)
 
-    def manifest(self) -> Iterator[tuple[Any, float | None, str]]:
+    @property
+    def manifest_columns(self) -> tuple[str, ...]:
+        """The names of what :meth:`manifest` yields."""
+        values = self.ground_truth.values
+        if values is None:
+            return 'image_id', 'ratio', 'bin'
+        return ('image_id', *(() if values.of_images else ('annotation_id',)), 'value', 'ratio', 'bin')
+
+    def manifest(self) -> Iterator[tuple[Any, ...]]:
         """Yield image id, occlusion ratio (None without instances) and label of the bin, for every image.
 
-        Where the bins overlap (cumulative rows), the label is that of the highest.
+        With a key also its value, as it is given, before the ratio, which is None for words; with a key of the
+        annotations for every instance, whose id stands behind that of the image. Where the bins overlap (cumulative
+        rows), the label is that of the highest.
         """
+        truth = self.ground_truth
+        values = truth.values
         labels = [*(row.label for row in self.bins), self.unassigned.label]  # -1 is the last
-        for image, ratio, index in zip(self.ground_truth.images, self.ratios.tolist(), self.image_bins):
-            yield image['id'], None if ratio != ratio else ratio, labels[index]
+        if values is None:
+            for image, ratio, index in zip(truth.images, self.ratios.tolist(), self.image_bins):
+                yield image['id'], None if ratio != ratio else ratio, labels[index]
+            return
+        rows = np.arange(len(truth.images)) if values.of_images else np.flatnonzero(~truth.uncounted)
+        bins = self.all_bins.assign(values.numbers[rows])
+        for row, index in zip(rows.tolist(), bins.tolist()):
+            image = truth.images[row if values.of_images else truth.image[row]]['id']
+            ratio = values.numbers[row]
+            ids = (image,) if values.of_images else (image, truth.ids[row])
+            yield *ids, values.given[row], None if values.words or ratio != ratio else float(ratio), labels[index]
 
     def remarks(self) -> list[str]:
         """Say in words what was left out, which edges are out of reach, and which bins are empty or too small."""
-        settings, truth, ratios = self.settings, self.ground_truth, self.binned_ratios
+        settings, truth = self.settings, self.ground_truth
         what = 'instance' if settings.per_instance else 'image'
         remarks = []
         if truth.orphans:
@@ -205,19 +250,15 @@ class OcclusionResult(_Shown):
                 f'{counted(images, "image", "images")} and {counted(classes, "class", "classes")}; --max-dets N '
                 '(max_dets=N) counts more.'
             )
-        last = settings.bins.edges[-1]
-        if settings.definition in BOUNDED and last > 1:
-            remarks.append(f'No {what} can reach an edge above 1: `{settings.definition}` is at most 1.')
-        beyond = ratios[ratios > last]
-        if beyond.size:
-            remarks.append(
-                f'{counted(beyond.size, f"{what} lies", f"{what}s lie")} above {last:g}, up to {beyond.max():.2f}; the '
-                'last bin includes them.'
-            )
-        held = {row.label: row.instances if settings.per_instance else row.images for row in self.bins}
-        empty = [label for label, count in held.items() if not count]
-        if empty and ratios.size:
-            remarks.append(f'No {what} falls into {", ".join(empty)}: the largest ratio is {ratios.max():.3g}.')
+        if truth.values is not None:
+            remarks += self._of_key(truth.values)
+        if truth.amodal is not None:
+            lacking = int((np.isnan(truth.amodal[:, 0]) & ~truth.uncounted).sum())
+            where = 'a row of their own, in no bin' if settings.per_instance else "left out of their images' ratios"
+            if lacking:
+                remarks.append(f'{counted(lacking, "instance has", "instances have")} no amodal mask: {where}.')
+        if not (truth.values and truth.values.words):
+            remarks += self._of_edges(what)
         few = [f'{row.label} ({row.images})' for row in self.bins if 0 < row.images < FEW_IMAGES]
         if few:
             remarks.append(
@@ -231,6 +272,41 @@ class OcclusionResult(_Shown):
                 'Detections that match no instance have no occlusion: they count as false positives in the AP of every '
                 'bin, but not among the errors of any.'
             )
+        return remarks
+
+    def _of_key(self, values: KeyValues) -> list[str]:
+        """Say what stands under the key, and how many have nothing there."""
+        settings = self.settings
+        remarks = []
+        if values.boxes:
+            remarks.append(f"The ratio is the share of an instance's box that lies outside its {values.name}.")
+        elif settings.visible:
+            remarks.append(f'The ratio is 1 less {values.name}, which is the visible share.')
+        if values.of_images:
+            lacking = counted(self.unassigned.images, 'image has', 'images have')
+        else:
+            lacking = counted(self.unassigned.instances, 'instance has', 'instances have')
+        if self.unassigned.images:
+            remarks.append(f'{lacking} no {values.name}: a row of their own, in no bin.')
+        return remarks
+
+    def _of_edges(self, what: str) -> list[str]:
+        """Say which edges are out of reach, and which bins are empty."""
+        settings, ratios = self.settings, self.binned_ratios
+        remarks = []
+        last = settings.bins.edges[-1]
+        if settings.definition in BOUNDED and last > 1 and not settings.keyed:
+            remarks.append(f'No {what} can reach an edge above 1: `{settings.definition}` is at most 1.')
+        beyond = ratios[ratios > last]
+        if beyond.size:
+            remarks.append(
+                f'{counted(beyond.size, f"{what} lies", f"{what}s lie")} above {last:g}, up to {beyond.max():.2f}; the '
+                'last bin includes them.'
+            )
+        held = {row.label: row.instances if settings.per_instance else row.images for row in self.bins}
+        empty = [label for label, count in held.items() if not count]
+        if empty and ratios.size:
+            remarks.append(f'No {what} falls into {", ".join(empty)}: the largest ratio is {ratios.max():.3g}.')
         return remarks
 
     def tables(self) -> list[Table]:
@@ -312,7 +388,7 @@ class OcclusionComparison(_Shown):
                 records.append(record | content)
         return _filled(records)
 
-    def manifest(self) -> Iterator[tuple[Any, float | None, str]]:
+    def manifest(self) -> Iterator[tuple[Any, ...]]:
         """As of each of them."""
         return self.first.manifest()
 

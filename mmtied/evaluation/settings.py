@@ -5,15 +5,21 @@ The fields of :class:`OcclusionSettings` and of :class:`OcclusionBins` are the l
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, TypedDict
 
+from ..coco.data import KeyValues
+from ..coco.key import Key
+from ..coco.key_values import OF_IMAGES
+from ..utils.errors import InputError
 from ..utils.options import explained, option
 from .bins import OcclusionBins
 from .engine import ENGINES, MAX_DETECTIONS
 from .gate import read_margins
 from .regions import DEFINITIONS
 
+AMODAL = 'amodal'  # the definition that is read from masks of what is hidden
 IOU_TYPES = ('bbox', 'segm')
 
 
@@ -36,8 +42,25 @@ class OcclusionSettings:
         default_factory=OcclusionBins,
         metadata={'help': 'bins of the occlusion ratio', 'otherwise': 'exactly 0, then steps of .2'},
     )
+    by: str | None = option(
+        None,
+        'key of the annotations that is binned, such as vis_ratio or attributes.occluded, or of the images, such as '
+        'image.crowdIndex: numbers by the edges, a bin for each word or truth value, 1 less the share of a visible '
+        'box; with by_file the name of its column',
+        otherwise='occlusion is computed',
+        metavar='KEY',
+    )
+    by_file: str | None = option(
+        None,
+        'csv file with a column image_id or annotation_id and one of values, which are binned',
+        otherwise='none',
+        metavar='FILE',
+    )
+    visible: bool = option(False, 'whether the numbers of by or by_file are visible shares: occlusion is 1 less them')
     definition: str = option(
-        'covered', 'what counts as overlap; docs/occlusion.md has the formulas', choices=DEFINITIONS
+        'covered',
+        "what counts as overlap; docs/occlusion.md has the formulas; amodal reads the annotations' amodal masks",
+        choices=(*DEFINITIONS, AMODAL),
     )
     region: str | None = option(
         None, 'whether areas are those of boxes or of masks', choices=IOU_TYPES, otherwise='bbox; hybrid uses both'
@@ -123,6 +146,7 @@ class OcclusionSettings:
                 raise ValueError(f'{one.name}={value} must be {one.metadata["least"]} or more')
         if not 0 <= self.score_thr <= 1:
             raise ValueError(f'score_thr={self.score_thr} must lie in [0, 1]')
+        self._check_key()
         if self.ignored_occlude and self.definition not in ('covered', 'hybrid'):
             raise ValueError(f"definition={self.definition!r} must be 'covered' or 'hybrid' where ignored ones occlude")
         if not isinstance(self.bins, OcclusionBins):
@@ -139,10 +163,15 @@ class OcclusionSettings:
                 )
         if self.image_dir is not None:
             object.__setattr__(self, 'image_dir', str(self.image_dir))
-        if self.per_instance and self.definition not in ('covered', 'hybrid'):
-            raise ValueError(f"definition={self.definition!r} must be 'covered' or 'hybrid' for single instances")
+        if self.per_instance and self.definition not in ('covered', 'hybrid', AMODAL):
+            raise ValueError(
+                f"definition={self.definition!r} must be 'covered', 'hybrid' or 'amodal' for single instances"
+            )
         if self.per_instance and self.random_subsets:
-            raise ValueError('random_subsets are of images, but per_instance bins instances: leave one of them out')
+            key = f', as by={self.by!r} does' if self.by else ''
+            raise ValueError(
+                f'random_subsets are of images, but per_instance bins instances{key}: leave one of them out'
+            )
         if self.miss_rate and not self.per_instance:
             raise ValueError('miss_rate is of instances: it needs per_instance (--per-instance)')
         if self.bins.citypersons and not self.per_instance:
@@ -150,8 +179,70 @@ class OcclusionSettings:
         if (self.miss_rate or self.min_height) and self.iou_type == 'segm':
             name = 'miss_rate' if self.miss_rate else 'min_height'
             raise ValueError(f"iou_type='segm' must be 'bbox' for {name}, which is of boxes")
-        if self.region is None and self.definition != 'hybrid':
+        if self.region is None and self.definition in DEFINITIONS and self.definition != 'hybrid' and not self.keyed:
             object.__setattr__(self, 'region', 'bbox')
+
+    def _check_key(self) -> None:
+        """Check that nothing beside a key says what occlusion is; keys of annotations bin instances."""
+        if self.definition == AMODAL and (self.region is not None or self.same_class):
+            raise ValueError(
+                "region and same_class must be left out for definition='amodal', whose masks are annotated"
+            )
+        if not self.keyed:
+            if self.visible:
+                raise ValueError('visible=True needs by or by_file, whose numbers it takes for visible shares')
+            return
+        object.__setattr__(self, 'by_file', None if self.by_file is None else str(self.by_file))
+        if self.by is not None and (not isinstance(self.by, str) or not self.by.removeprefix(OF_IMAGES)):
+            raise ValueError(
+                f'by={self.by!r} must be a key, such as vis_ratio, attributes.occluded or image.crowdIndex'
+            )
+        for name in ('definition', 'region', 'same_class', 'ignored_occlude'):
+            value = getattr(self, name)
+            if value != getattr(OcclusionSettings, name):
+                key = f'by={self.by!r}' if self.by else f'by_file={self.by_file!r}'
+                raise ValueError(f'{name}={value!r} and {key} both say what occlusion is: leave one of them out')
+        if self.by_file is None and self.by is not None:
+            if not self.by.startswith(OF_IMAGES):
+                object.__setattr__(self, 'per_instance', True)
+            elif self.per_instance:
+                raise ValueError(f'per_instance bins instances, but by={self.by!r} is of images: leave one of them out')
+
+    @property
+    def keyed(self) -> bool:
+        """Whether what is binned stands under a key or in a file, and is not computed."""
+        return self.by is not None or self.by_file is not None
+
+    @property
+    def key(self) -> Key | None:
+        """Where it stands."""
+        return Key(self.by, file=self.by_file, visible=self.visible, lenient=self.lenient) if self.keyed else None
+
+    def settled(self, iou_type: str, values: KeyValues | None) -> OcclusionSettings:
+        """Return the settings once the files have been read.
+
+        Args:
+            iou_type: Of the results.
+            values: What the ground truth has under the key; None without one.
+
+        Raises:
+            InputError: If the values do not go with another option.
+            ValueError: If the type of the results does not.
+        """
+        if values is None:
+            return replace(self, iou_type=iou_type)
+        if self.per_instance and values.of_images:
+            raise InputError(f'per_instance bins instances, but {self.by_file} has values of images: leave it out')
+        if values.words and self.bins != OcclusionBins():
+            raise InputError(
+                f'edges, centres, zero_bin and cumulative must be left out where the values of {values.name} are words '
+                f'({", ".join(values.words[:5])}{", …" * (len(values.words) > 5)}), each of which is a bin'
+            )
+        decided = replace(self, iou_type=iou_type)
+        try:
+            return replace(decided, by=values.name, per_instance=not values.of_images)
+        except ValueError as error:
+            raise InputError(f'{self.by_file}: {error}') from error
 
     @property
     def matched(self) -> str:
@@ -168,14 +259,29 @@ class OcclusionSettings:
     @property
     def title(self) -> str:
         """What was evaluated by what, in one line."""
+        if self.keyed:
+            file = f' (in {Path(self.by_file).name})' if self.by_file else ''
+            return f'{self.iou_type}, by {self.quantity}{file}'
         of = {'bbox': 'boxes', 'segm': 'masks', None: 'masks inside boxes'}[self.region]
         of = f'{of} of one class' if self.same_class else of
+        of = 'of annotated masks' if self.definition == AMODAL else f'of {of}'
+        return f'{self.iou_type}, by the {self.quantity} ({self.definition}, {of})'
+
+    @property
+    def quantity(self) -> str:
+        """What is binned, in a few words."""
         what = 'the instance' if self.per_instance else 'the image'
-        return f'{self.iou_type}, by the occlusion ratio of {what} ({self.definition}, of {of})'
+        if not self.keyed:
+            return f'occlusion ratio of {what}'
+        name = self.by or 'values'
+        name = f'1 less {name}' if self.visible else name
+        return name if name.startswith(OF_IMAGES) else f'{name} of {what}'
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as json content; those of the bins stand beside the others."""
         content = asdict(self)
+        if self.keyed:
+            content['definition'] = None  # nothing is computed
         return content | content.pop('bins')
 
 
@@ -185,6 +291,9 @@ class OcclusionOptions(TypedDict, total=False):
     A test holds them to the fields of :class:`OcclusionSettings`, which has their defaults and what they mean.
     """
 
+    by: str | None
+    by_file: str | None
+    visible: bool
     definition: str
     region: str | None
     same_class: bool

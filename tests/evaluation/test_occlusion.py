@@ -1,16 +1,11 @@
 """AP per bin: both engines, the reference API run on each bin, and input as users have it."""
 
-import contextlib
-import copy
-import io
 import json
 
 import numpy as np
 import pytest
-from made_up import SCORES, made_up, polygon, reference
+from made_up import SCORES, by_area_ranges, made_up, polygon, reference
 from pycocotools import mask
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from mmtied.coco.coco_json import check_ground_truth, read_json
 from mmtied.evaluation import InputError, OcclusionBins, compare_occlusion, evaluate_occlusion, instance_ratios
@@ -258,33 +253,6 @@ def test_masks_need_a_size_that_makes_sense(width):
     truth['images'][3]['width'] = width
     with pytest.raises(InputError, match=r"images\[3\]: 'width' is .*, it must be a whole number of pixels from 1"):
         evaluate_occlusion(truth, found, 'segm')
-
-
-def by_area_ranges(truth: dict, found: list, engine_bins: np.ndarray, count: int) -> list[dict]:
-    """AP of instances of each bin, the others ignored: the reference API's area ranges, over bins instead of areas."""
-    truth = copy.deepcopy(truth)
-    for annotation, index in zip(truth['annotations'], engine_bins):
-        annotation['area'] = float(index)
-    with contextlib.redirect_stdout(io.StringIO()):
-        gt = COCO()
-        gt.dataset = truth
-        gt.createIndex()
-        dt = gt.loadRes(copy.deepcopy(found))
-        for annotation in dt.anns.values():
-            annotation['area'] = np.nan  # a detection has no occlusion: it is outside no range
-        evaluation = COCOeval(gt, dt, 'bbox')
-        evaluation.params.areaRng = [[index - 0.5, index + 0.5] for index in range(count)]
-        evaluation.params.areaRngLbl = [str(index) for index in range(count)]
-        evaluation.evaluate()
-        evaluation.accumulate()
-    rows = []
-    for i in range(count):
-        precision, recall = evaluation.eval['precision'][..., i, -1], evaluation.eval['recall'][..., i, -1]
-        values = precision, precision[0], precision[5], recall
-        rows.append(
-            {key: value[value > -1].mean() if (value > -1).any() else np.nan for key, value in zip(SCORES, values)}
-        )
-    return rows
 
 
 @pytest.mark.parametrize('engine', ENGINES)

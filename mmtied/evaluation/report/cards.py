@@ -38,7 +38,7 @@ class Card:
 
     image_id: str
     file_name: str
-    ratio: float
+    binned: str  # what the image is binned by
     picture: str  # data URI
     scaled: str  # that it has another size than the ground truth says; '' if not
     width: int
@@ -103,7 +103,7 @@ def make_cards(results: Sequence[OcclusionResult], image_dir: str | Path) -> tup
             Card(
                 image_id=str(image['id']),
                 file_name=image['file_name'],
-                ratio=float(results[0].ratios[index]),
+                binned=results[0].caption(index),
                 picture=data_uri(picture, LONGEST),
                 scaled=scaling(picture, image),
                 **size,
@@ -120,7 +120,9 @@ def _orders(results: Sequence[OcclusionResult], f1: np.ndarray) -> list[Order]:
     # The boxes of more than two detectors hide each other: an order shows those that it is about.
     few = [0, 1, 2][: 1 + len(results)]
     several = len(results) > 2
-    orders = [Order('largest occlusion ratio', results[0].ratios, few)]
+    settings = results[0].settings
+    binned = settings.quantity if settings.keyed else 'occlusion ratio'
+    orders = [Order(f'largest {binned}', results[0].ratios, few)]
     for k, (result, values) in enumerate(zip(results, f1), start=1):
         orders.append(Order(f'lowest F1 of {result.name}', -values, [0, k] if several else few))
     for k, (result, values) in enumerate(zip(results[1:], f1[1:]), start=2):

@@ -52,7 +52,7 @@ def _fill(folder: Path, result: OcclusionResult | OcclusionComparison, image_dir
     (folder / 'occlusion.json').write_text(content, encoding='utf-8')
     records = result.records()
     _table(folder / 'occlusion.csv', list(records[0]), [record.values() for record in records])
-    _table(folder / 'manifest.csv', ['image_id', 'ratio', 'bin'], result.manifest())
+    _table(folder / 'manifest.csv', result.models[0].manifest_columns, result.manifest())
     figure = result.plot()
     for suffix in ('png', 'pdf'):
         save_figure(figure, folder / f'curve.{suffix}')
@@ -61,7 +61,7 @@ def _fill(folder: Path, result: OcclusionResult | OcclusionComparison, image_dir
     save_report(result, folder / 'report.html', image_dir)
 
 
-def _table(path: Path, columns: list[str], rows: Iterable[Iterable]) -> None:
+def _table(path: Path, columns: Iterable[str], rows: Iterable[Iterable]) -> None:
     with path.open('w', newline='', encoding='utf-8') as file:
         table = csv.writer(file)
         table.writerow(columns)

@@ -57,7 +57,7 @@ def save_gallery(result: OcclusionResult | OcclusionComparison, image_dir: str |
             show_picture(axes, pictures[index], truth.images[index])
             masks = first.settings.iou_type == 'segm'
             draw(axes, entries, index=index, image=truth.images[index], colours=colours, masks=masks)
-        caption = [label, f'r = {first.ratios[index]:.2f}', *wrap(scaled[index], 32)]
+        caption = [plain(label), plain(first.caption(index)), *wrap(scaled[index], 32)]
         column[0].set_title('\n'.join(caption), fontsize=10)
     names = [one.name for one in result.models] if len(found) > 1 else ['detections']
     for axes, name in zip(grid[:, 0], ('ground truth', *(f'{name}, score ≥ {score_thr:g}' for name in names))):

@@ -81,7 +81,7 @@ def figure_html(figure: go.Figure) -> str:
 def curve_figure(results: Sequence[OcclusionResult], score: str) -> go.Figure:
     """Return the curve of a score over the bins, with the intervals and the band of random subsets."""
     figure = go.Figure(layout=LAYOUT)
-    labels = [row.label for row in results[0].bins]
+    labels = [escape(row.label) for row in results[0].bins]
     bands = [row.random.get(score, (np.nan,) * 3) for row in results[0].bins]
     if any(band[1] == band[1] for band in bands):
         low, mean, high = 100 * np.array(bands).T
@@ -98,8 +98,7 @@ def curve_figure(results: Sequence[OcclusionResult], score: str) -> go.Figure:
         elif not np.isnan(low).all():
             figure.add_traces(area(labels, low, high=high, colour=colour, group=name))
         figure.add_scatter(x=labels, y=values, mode='lines+markers', name=name, legendgroup=name, **look)
-    what = 'instance' if results[0].settings.per_instance else 'image'
-    figure.update_xaxes(title=f'occlusion ratio of the {what}', type='category')
+    figure.update_xaxes(title=escape(results[0].settings.quantity), type='category')
     figure.update_yaxes(tickformat='.1f', hoverformat='.1f', showgrid=True)
     scattermode = 'group' if len(results) > AREAS else 'overlay'  # beside each other, as the bars of a group
     figure.update_layout(title=f'{results[0].settings.iou_type} {score}, %', scattermode=scattermode, scattergap=0.5)
@@ -122,7 +121,7 @@ def difference_figure(differences: Sequence[Differences], score: str) -> go.Figu
         values = np.array([100 * row.scores[score] for row in one.bins])
         low, high = 100 * np.array([row.interval.get(score, (np.nan,) * 2) for row in one.bins]).T
         bars = {'error_y': error_bars(values, low, high), 'marker_color': colour, 'name': escape(one.name)}
-        figure.add_bar(x=[row.label for row in one.bins], y=values, **bars)
+        figure.add_bar(x=[escape(row.label) for row in one.bins], y=values, **bars)
     figure.update_xaxes(type='category')
     figure.update_yaxes(tickformat='+.1f', hoverformat='+.1f', zeroline=True, zerolinecolor='#888')
     if len(differences) == 1:
@@ -145,17 +144,25 @@ def error_bars(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[st
 
 
 def ratio_figure(result: OcclusionResult) -> go.Figure:
-    """Return the histogram of the occlusion ratio, 0 apart."""
-    per_instance = result.settings.per_instance
+    """Return the histogram of the occlusion ratio, 0 apart; of words how many have each."""
+    settings = result.settings
+    what = 'instances' if settings.per_instance else 'images'
+    figure = go.Figure(layout=LAYOUT)
+    title = escape(settings.quantity)
+    figure.update_xaxes(title=title).update_layout(title=f'{what} by their {title.partition(" of the ")[0]}', bargap=0)
+    values = result.ground_truth.values
     ratios = result.binned_ratios
-    width = 0.02
+    if values is not None and values.words:
+        labels = [escape(word) for word in values.words]
+        held = np.bincount(ratios.astype(int), minlength=len(labels))
+        figure.add_bar(x=labels, y=held, marker_color=COLOURS[0], name=what)
+        return figure.update_xaxes(type='category').update_layout(bargap=0.2)
+    # Fifty bars up to the last edge, not many more where a ratio lies far beyond.
+    width = max(0.02 * settings.bins.edges[-1], ratios.max(initial=1.0) / 200)
     count = max(1, int(np.ceil(ratios.max(initial=1.0) / width - 1e-9)))
     held, edges = np.histogram(ratios[ratios > 0], bins=count, range=(0, count * width))
-    figure = go.Figure(layout=LAYOUT)
     figure.add_bar(x=[-width / 2], y=[int((ratios == 0).sum())], width=width, marker_color=BAND, name='exactly 0')
     figure.add_bar(x=edges[:-1] + width / 2, y=held, width=width, marker_color=COLOURS[0], name='above 0')
     for edge in result.settings.bins.edges[1:-1]:
         figure.add_vline(x=edge, line={'color': '#888', 'width': 1, 'dash': 'dot'})
-    what = 'instances' if per_instance else 'images'
-    figure.update_xaxes(title=f'occlusion ratio of the {what[:-1]}')
-    return figure.update_layout(title=f'{what} by their occlusion ratio', bargap=0)
+    return figure

@@ -120,7 +120,7 @@ def save_samples(samples: Samples, image_dir: str | Path, path: str | Path) -> P
         # Many masks lie over each other, so each hides little.
         show = partial(draw, index=index, image=image, masks=settings.iou_type == 'segm', opacity=0.15)
         show(line[0], truth, colours=colours)
-        ratio = f'r = {detectors[0].ratios[index]:.2f}'
+        ratio = plain(detectors[0].caption(index))
         caption = [*wrap(plain(image['file_name']), 44), ratio, *wrap(scaling(picture, image), 44)]
         line[0].set_title('\n'.join(caption), fontsize=9)
         for k, (axes, detector, found) in enumerate(zip(line[1:], detectors, samples.found)):
