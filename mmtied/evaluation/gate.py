@@ -7,7 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..utils.words import listed
-from .scores import SCORES, Differences
+from .scores import PEDESTRIAN_SCORES, SCORES, Differences
+
+GATED = (*SCORES, *PEDESTRIAN_SCORES)
+LOWER_IS_BETTER = ('MR2',)
 
 
 @dataclass(frozen=True)
@@ -15,7 +18,7 @@ class Margin:
     """How much of a score may be lost.
 
     Attributes:
-        score: 'AP', 'AP50', 'AP75' or 'AR'.
+        score: 'AP', 'AP50', 'AP75', 'AR', 'MR2' or 'JI'.
         share: From 0 to below 1; .01 is one point.
     """
 
@@ -36,7 +39,8 @@ class Loss:
         score: Which is worse.
         margin: What may be lost of it.
         bin: The row's label, 'all' for the whole set.
-        interval: 95% interval of the difference; its upper end lies below the margin's negative.
+        interval: 95% interval of the difference; its upper end lies below the margin's negative, or of MR2, which is
+            the better the lower, its lower end above the margin.
     """
 
     name: str
@@ -128,7 +132,7 @@ def judge(margins: Sequence[Margin], differences: Sequence[Differences]) -> Gate
                     without[row.label] = True
                     continue
                 looked_at[row.label] = True
-                if high < -margin.share:
+                if low > margin.share if margin.score in LOWER_IS_BETTER else high < -margin.share:
                     losses.append(Loss(one.name, margin.score, margin.share, bin=row.label, interval=(low, high)))
     names = [one.name for one in differences]
     return Gate(
@@ -145,8 +149,8 @@ def _read(text: str) -> Margin:
     score, colon, share = str(text).partition(':')
     if not colon:
         raise ValueError(f'gate={text!r} must be SCORE:MARGIN, such as AP75:.01 for one point of AP75')
-    if score not in SCORES:
-        raise ValueError(f'gate={text!r}: the score must be one of {", ".join(SCORES)}')
+    if score not in GATED:
+        raise ValueError(f'gate={text!r}: the score must be one of {", ".join(GATED)}')
     try:
         value = float(share)
     except ValueError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,9 +169,11 @@ class OcclusionMetric(CocoMetric):
                     self._ground_truth(), files[iou_type], iou_type, name='results', strict=False, **self.options
                 )
                 logger.info(f'\n{result}')
-                scores |= keys(iou_type, result.all)
+                names = list(result.all.per_class)
+                classes = dict(zip(names, plain_names(names)))
+                scores |= keys(iou_type, result.all, classes)
                 for row, label in zip(result.bins, plain_names(row.label for row in result.bins)):
-                    scores |= keys(iou_type, row, label)
+                    scores |= keys(iou_type, row, classes, label)
                 self._show(result, iou_type)
         return scores
 
@@ -217,8 +219,8 @@ class OcclusionMetric(CocoMetric):
         }
 
 
-def keys(iou_type: str, row: BinScores, label: str = '') -> dict[str, float]:
-    """Return the scores of a row under mmdet's names, -1 for NaN."""
+def keys(iou_type: str, row: BinScores, classes: Mapping[str, str], label: str = '') -> dict[str, float]:
+    """Return the scores of a row under mmdet's names, -1 for NaN; those of classes under these names of theirs."""
     name = f'_is_{label}' if label else ''
     if row.lower is not None:
         name = f'_r{row.lower:g}' if row.lower == row.upper else f'_r{row.lower:g}-{row.upper:g}'
@@ -230,8 +232,7 @@ def keys(iou_type: str, row: BinScores, label: str = '') -> dict[str, float]:
     scores = {f'mAP{name}': row.AP, f'mAP_50{name}': row.AP50, f'mAP_75{name}': row.AP75, f'AR{name}': row.AR}
     if row.pedestrians:
         scores |= {f'{score}{name}': row.pedestrians[score] for score in PEDESTRIAN_SCORES}
-    for of_class, found in zip(plain_names(row.per_class), row.per_class.values()):
-        scores[f'{of_class}_precision{name}'] = found.AP
+    scores |= {f'{classes[of_class]}_precision{name}': found.AP for of_class, found in row.per_class.items()}
     return {f'{iou_type}_{key}': -1.0 if value != value else value for key, value in scores.items()}
 
 
@@ -239,8 +240,8 @@ def plain_names(names: Iterable[str]) -> list[str]:
     """Return names of letters, digits, spaces, dots, dashes and underscores, which every logger takes; all differ."""
     plain: list[str] = []
     for name in names:
-        name = re.sub(r'[^\w .-]', '_', name)
-        while name in plain:
-            name += '_'
-        plain.append(name)
+        short = re.sub(r'[^\w .-]', '_', name)
+        while short in plain:
+            short += '_'
+        plain.append(short)
     return plain

@@ -18,6 +18,7 @@ from .bins import OcclusionBins
 from .engine import ENGINES, MAX_DETECTIONS
 from .gate import read_margins
 from .regions import DEFINITIONS
+from .scores import PEDESTRIAN_SCORES
 
 AMODAL = 'amodal'  # the definition that is read from masks of what is hidden
 IOU_TYPES = ('bbox', 'segm')
@@ -157,10 +158,13 @@ class OcclusionSettings:
         if self.gate is not None:
             texts = [self.gate] if isinstance(self.gate, str) else self.gate
             object.__setattr__(self, 'gate', tuple(str(text) for text in texts))
-            if read_margins(self.gate) and not self.bootstrap:
+            margins = read_margins(self.gate)
+            if margins and not self.bootstrap:
                 raise ValueError(
                     f'gate={self.gate} goes by intervals, and bootstrap=0 gives none; bootstrap=1000 is good'
                 )
+            if not self.miss_rate and any(margin.score in PEDESTRIAN_SCORES for margin in margins):
+                raise ValueError(f'gate={self.gate} is of a score that miss_rate (--miss-rate) adds')
         if self.image_dir is not None:
             object.__setattr__(self, 'image_dir', str(self.image_dir))
         if self.per_instance and self.definition not in ('covered', 'hybrid', AMODAL):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..utils.text_table import align
 from .scores import PEDESTRIAN_SCORES, SCORES, SHOWN, BinScores, Difference, Differences
 from .settings import OcclusionSettings
+
+IN_LATEX = {character: f'\\{character}' for character in '&%$#_{}'}
+IN_LATEX |= {'\\': r'\textbackslash{}', '~': r'\textasciitilde{}', '^': r'\textasciicircum{}'}
+IN_LATEX |= {'<': '$<$', '>': '$>$', '≥': r'$\geq$', '|': r'\textbar{}'}
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,20 @@ class Table:
 
     def __str__(self) -> str:
         return f'{self.title}\n{align([tuple(self.columns), *self.rows()])}'
+
+    def to_markdown(self) -> str:
+        """Return a table of Markdown, the first column to the left and the others to the right."""
+        columns, *rows = [[_markdown(cell) for cell in row] for row in (self.columns, *self.rows())]
+        rules = [':--', *['--:'] * (len(columns) - 1)]
+        return ''.join(f'| {" | ".join(row)} |\n' for row in (columns, rules, *rows))
+
+    def to_latex(self) -> str:
+        """Return a tabular of LaTeX with the rules of the package booktabs; the title is a comment above it."""
+        columns, *rows = [' & '.join(map(_latex, row)) + r' \\' for row in (self.columns, *self.rows())]
+        alignment = f'l{"r" * (len(self.columns) - 1)}'
+        lines = [rf'\begin{{tabular}}{{{alignment}}}', r'\toprule', columns, r'\midrule', *rows, r'\bottomrule']
+        title = ' '.join(self.title.split())
+        return '\n'.join([f'% {title}', *lines, r'\end{tabular}', ''])
 
 
 def score_table(name: str, settings: OcclusionSettings, rows: Sequence[BinScores]) -> Table:
@@ -120,3 +139,19 @@ def span(values: Sequence[float] | None, sign: str = '') -> str:
     if not values or values[0] != values[0]:
         return '-'
     return f'{percent(values[0], sign)} to {percent(values[-1], sign)}'
+
+
+def _markdown(cell: str) -> str:
+    """Return a cell as text that Markdown neither ends nor takes for markup."""
+    return re.sub(r'[\\`*~|<]|(?<!\w)_|_(?!\w)|&(?=#?\w+;)|(?<=\])\(', r'\\\g<0>', ' '.join(cell.split()))
+
+
+def _latex(cell: str) -> str:
+    """Return a cell as text of LaTeX, in which a number's sign is a sign and no hyphen."""
+    cell = ' '.join(cell.split())
+    if cell == '-':
+        return '--'
+    cell = ''.join(IN_LATEX.get(character, character) for character in cell)
+    cell = re.sub(r'(?<!\S)[+-][\d.]+', r'$\g<0>$', cell)
+    # A row's end takes what stands in brackets behind it for a distance.
+    return f'{{[}}{cell[1:]}' if cell.startswith('[') else cell

@@ -10,9 +10,10 @@ from made_up import made_up
 
 from mmtied.evaluation import InputError, OcclusionBins, OcclusionSettings, compare_occlusion, evaluate_occlusion
 from mmtied.evaluation.gate import Margin, judge, read_margins
-from mmtied.evaluation.scores import SCORES, Difference, Differences, Scores
+from mmtied.evaluation.scores import PEDESTRIAN_SCORES, SCORES, Difference, Differences, Scores
 
 NAN = float('nan')
+GATED = (*SCORES, *PEDESTRIAN_SCORES)
 ENDS = st.floats(-1, 1)
 INTERVALS = st.one_of(st.none(), st.just((NAN, NAN)), st.tuples(ENDS, ENDS).map(lambda ends: tuple(sorted(ends))))
 
@@ -26,11 +27,11 @@ def differences(name: str, rows: list[dict]) -> Differences:
 
 
 @given(
-    st.lists(st.fixed_dictionaries(dict.fromkeys(SCORES, INTERVALS)), min_size=2, max_size=5),
-    st.dictionaries(st.sampled_from(SCORES), st.floats(0, 1, exclude_max=True), min_size=1),
+    st.lists(st.fixed_dictionaries(dict.fromkeys(GATED, INTERVALS)), min_size=2, max_size=5),
+    st.dictionaries(st.sampled_from(GATED), st.floats(0, 1, exclude_max=True), min_size=1),
 )
 def test_what_fails_is_what_ends_below_the_margin(rows, wanted):
-    """Straight from the definition: the upper end is below the margin's negative; without an interval nothing fails."""
+    """Straight from the definition: of a loss, even the small end is beyond the margin; no interval, no failure."""
     rows = [{score: ends for score, ends in row.items() if ends} for row in rows]
     gate = judge([Margin(*item) for item in wanted.items()], [differences('second', rows)])
     fails, without = set(), set()
@@ -38,7 +39,10 @@ def test_what_fails_is_what_ends_below_the_margin(rows, wanted):
         for score, margin in wanted.items():
             if score not in row or np.isnan(row[score][1]):
                 without.add(f'row {i}')
-            elif row[score][1] < -margin:
+                continue
+            low, high = row[score]
+            least = low if score == 'MR2' else -high  # a miss rate that rises is a loss
+            if least > margin:
                 fails.add((f'row {i}', score, row[score]))
     assert {(loss.bin, loss.score, loss.interval) for loss in gate.losses} == fails
     assert set(gate.without_interval) == without
@@ -75,7 +79,7 @@ def test_each_detector_that_fails_is_named():
         (['AP75'], "gate='AP75' must be SCORE:MARGIN, such as AP75:.01"),
         (['AP75=.01'], 'must be SCORE:MARGIN'),
         ([''], 'must be SCORE:MARGIN'),
-        (['ap75:.01'], "gate='ap75:.01': the score must be one of AP, AP50, AP75, AR"),
+        (['ap75:.01'], "gate='ap75:.01': the score must be one of AP, AP50, AP75, AR, MR2, JI"),
         (['AP90:.01'], 'the score must be one of'),
         ([':.01'], 'the score must be one of'),
         (['AP:'], 'the margin must be a share from 0 to below 1, such as .01'),
@@ -85,6 +89,7 @@ def test_each_detector_that_fails_is_named():
         (['AP:1%'], 'the margin must be a share'),
         (['AP:.01:.02'], 'the margin must be a share'),
         (['AP:.01', 'AR:0', 'AP:.02'], "gate='AP:.02': AP is given twice"),
+        (['MR2:.01'], 'is of a score that miss_rate'),
     ],
 )
 def test_bad_spelling(texts, sentence):
