@@ -116,6 +116,53 @@ def test_page_of_eight_detectors(browser, scenes, tmp_path, width):
     page.close()
 
 
+def test_tables_can_be_copied(browser, tmp_path):
+    result = evaluate_occlusion(*made_up(), name='a_b | 50%', per_class=True)
+    page, said = with_curves(browser, save_report(result, tmp_path / 'report.html'), 400)
+    page.context.grant_permissions(['clipboard-read', 'clipboard-write'])
+    buttons = page.locator('.copy button')
+    assert buttons.count() == 2 * len(result.tables())
+    for k, table in enumerate(result.tables()):
+        for button, text in ((buttons.nth(2 * k), table.to_markdown()), (buttons.nth(2 * k + 1), table.to_latex())):
+            button.click()
+            assert page.evaluate('navigator.clipboard.readText()') == text
+            assert button.text_content() == 'copied'
+    page.evaluate("navigator.clipboard.writeText('')")
+    page.evaluate('() => { navigator.clipboard.writeText = () => Promise.reject(new Error("not allowed")) }')
+    buttons.first.click()
+    page.wait_for_function('navigator.clipboard.readText().then(text => text != "")')
+    assert page.evaluate('navigator.clipboard.readText()') == result.tables()[0].to_markdown()
+    page.wait_for_function("[...document.querySelectorAll('.copy button')].every(e => e.textContent != 'copied')")
+    assert set(buttons.all_text_contents()) == {'Markdown', 'LaTeX'}
+    assert page.evaluate('document.documentElement.scrollWidth') <= 400
+    assert said == []
+    page.close()
+
+
+def test_printed_page(browser, scenes, tmp_path):
+    """On A4 across, 1,032 pixels of 1/96 inch inside the margins, nothing is cut off, and what is clicked is away."""
+    truth, found, half, images = scenes
+    result = compare_occlusion(
+        truth, found, half, more=[found[::3]], names=['a', 'b', 'c'], bootstrap=5, random_subsets=5, per_class=True
+    )
+    page, said = with_curves(browser, save_report(result, tmp_path / 'report.html', images), 400)
+    page.evaluate("addEventListener('beforeprint', () => window.printed = true)")
+    assert page.pdf(prefer_css_page_size=True).startswith(b'%PDF')
+    assert page.evaluate('window.printed')
+    assert max(visible(page, '.main-svg', 'e.getBoundingClientRect().right')) <= 400  # as it was
+    page.set_viewport_size({'width': 1032, 'height': 700})
+    page.emulate_media(media='print')
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate('document.documentElement.scrollWidth') <= 1032
+    assert set(visible(page, '.main-svg', 'e.getBoundingClientRect().width')) == {500}
+    assert len(set(visible(page, '.figure', 'e.getBoundingClientRect().left'))) == 2  # two beside each other
+    assert max(visible(page, 'table', 'e.getBoundingClientRect().right')) <= 1032
+    assert not visible(page, 'button, input')
+    assert visible(page, '.controls label', 'e.innerText.trim()')[1:4] == ['ground truth', 'a', 'b']
+    assert said == []
+    page.close()
+
+
 def test_page_without_pictures_or_resampling(browser, tmp_path):
     page, said = with_curves(browser, save_report(evaluate_occlusion(*made_up()), tmp_path / 'report.html'), 1400)
     assert page.locator('.figure').count() == 3
