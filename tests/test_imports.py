@@ -1,11 +1,17 @@
 """What imports what: the evaluation works without torch, the backbones without compiled operators."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from warm_python import TORCH, run_script
 
 from mmtied.utils.checkpoints import statistic
+
+
+ROOT = Path(__file__).parents[1]
 
 
 def run(code: str) -> str:
@@ -43,27 +49,38 @@ def test_backbones_need_no_compiled_operators():
     assert run(code).split() == ['2048', 'False']
 
 
+@pytest.fixture
+def run_warm(tmp_path):
+    """Return the same where torch and mmengine are imported already, and no registry of mmdet or mmpretrain."""
+
+    def run_warm(code: str) -> str:
+        (tmp_path / 'code.py').write_text(code)
+        done = run_script(tmp_path / 'code.py', env=os.environ | {'PYTHONPATH': str(ROOT)}, libraries=TORCH)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    return run_warm
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('registry', ['mmdet.registry', 'mmpretrain.registry', 'mmengine.registry'])
-def test_bare_name_after_import_in_any_order(registry):
+def test_bare_name_after_import_in_any_order(registry, run_warm):
     lines = ['import mmtied.evaluation, mmtied.models', f'from {registry} import MODELS']
     for order in (lines, lines[::-1]):
-        assert run('\n'.join([*order, 'print(MODELS.get("TiedResNet").__name__)'])) == 'TiedResNet'
+        assert run_warm('\n'.join([*order, 'print(MODELS.get("TiedResNet").__name__)'])) == 'TiedResNet'
 
 
 @pytest.mark.slow
-def test_scoped_names_without_import():
+def test_scoped_names_without_import(run_warm):
     names = ['TiedResNet', 'TiedResNeXt', 'TiedSENet', 'TiedResNeSt', 'TiedBackbone', 'TiedSE', 'TiedGCB', 'TiedLinear']
     code = f'from mmdet.registry import MODELS\nprint(*(MODELS.get("mmtied." + name).__name__ for name in {names}))'
-    assert run(code).split() == names
+    assert run_warm(code).split() == names
 
 
 @pytest.mark.slow
-def test_scoped_metric_without_import():
-    assert (
-        run('from mmdet.registry import METRICS\nprint(METRICS.get("mmtied.OcclusionMetric").__name__)')
-        == 'OcclusionMetric'
-    )
+def test_scoped_metric_without_import(run_warm):
+    code = 'from mmdet.registry import METRICS\nprint(METRICS.get("mmtied.OcclusionMetric").__name__)'
+    assert run_warm(code) == 'OcclusionMetric'
 
 
 def test_allowed_getattr_gets_statistics_alone():

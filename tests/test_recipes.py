@@ -11,6 +11,7 @@ from pathlib import Path
 import miniature
 import pytest
 import torch
+from warm_python import run_script
 
 import mmtied.models  # noqa: F401
 
@@ -33,10 +34,15 @@ SMALL += [f'model.test_cfg.{key}=50' for key in ('rpn.nms_pre', 'rpn.max_per_img
 SMALL += ['model.train_cfg.rpn_proposal.max_per_img=50', 'model.train_cfg.rcnn.sampler.num=16']
 
 
+def start(folder: Path, *command, **environment) -> subprocess.CompletedProcess:
+    env = ENVIRONMENT | environment
+    if command[0] == sys.executable:
+        return run_script(*command[1:], cwd=folder, env=env)
+    return subprocess.run([*map(str, command)], env=env, cwd=folder, capture_output=True, text=True)
+
+
 def run(folder: Path, *command, **environment) -> str:
-    done = subprocess.run(
-        [*map(str, command)], env=ENVIRONMENT | environment, cwd=folder, capture_output=True, text=True
-    )
+    done = start(folder, *command, **environment)
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     return done.stdout + done.stderr
 
@@ -122,14 +128,12 @@ def test_coco_from_folder_to_binned_evaluation(coco, trained):
 def test_other_networks_checkpoints_are_refused(coco, trained):
     config, _ = trained
     command = [sys.executable, ROOT / 'tools/test.py', config, 'work/epoch_1.pth', '--cfg-options', *MASK]
-    done = subprocess.run(
-        [*map(str, command), 'model.backbone.base_width=128'], cwd=coco, capture_output=True, text=True, env=ENVIRONMENT
-    )
+    done = start(coco, *command, 'model.backbone.base_width=128')
     assert done.returncode == 2
     assert "not backbone.layer1.0.entry.conv.weight: it is another network's" in done.stderr
     baseline = CONFIGS / 'mask_rcnn/mask-rcnn_r50_fpn_2x_coco.py'
     command = [sys.executable, ROOT / 'tools/train.py', baseline, '--backbone-checkpoint', 'work/epoch_1.pth']
-    done = subprocess.run([*map(str, command)], cwd=coco, capture_output=True, text=True, env=ENVIRONMENT)
+    done = start(coco, *command)
     assert done.returncode == 2
     assert 'is for tied backbones, and this one is ResNet' in done.stderr
 
@@ -141,7 +145,7 @@ def test_mixed_precision_needs_a_gpu(coco, trained):
     if torch.cuda.is_available():
         assert 'AmpOptimWrapper' in run(coco, *command)
         return
-    done = subprocess.run([*map(str, command)], cwd=coco, capture_output=True, text=True, env=ENVIRONMENT)
+    done = start(coco, *command)
     assert done.returncode == 2
     assert '--amp: mmengine trains with mixed precision on a GPU only' in done.stderr
 

@@ -1,14 +1,15 @@
 """The command that prints the published sizes beside ours."""
 
 import subprocess
-import sys
 from pathlib import Path
+
+from warm_python import run_script
 
 ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, ROOT / 'tools/complexity.py', *arguments], capture_output=True, text=True)
+    return run_script(ROOT / 'tools/complexity.py', *arguments)
 
 
 def test_prints_and_writes_the_tables_asked_for(tmp_path):

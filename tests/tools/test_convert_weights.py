@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from mmengine.runner import load_checkpoint
 from mmpretrain.models.backbones import SEResNet
 from mmpretrain.registry import MODELS as PRETRAIN_MODELS
 from torchvision.models import wide_resnet50_2
+from warm_python import run_script
 
 from mmtied.commands import convert_weights
 from mmtied.commands.command import make_parser
@@ -22,8 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments) -> subprocess.CompletedProcess:
-    command = [sys.executable, ROOT / 'tools/convert_weights.py', *arguments]
-    return subprocess.run(command, capture_output=True, text=True)
+    return run_script(ROOT / 'tools/convert_weights.py', *arguments)
 
 
 @pytest.fixture(scope='module')
@@ -54,10 +53,8 @@ def test_reports_what_was_taken(warm):
 @pytest.mark.slow
 def test_it_is_not_started_from_with_frozen_norms(warm, tmp_path):
     config = ROOT / 'configs/retinanet/retinanet_tiedr50-4s32w_fpn_1x_coco.py'
-    command = [sys.executable, ROOT / 'tools/train.py', config, '--backbone-checkpoint', warm[1]]
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd=tmp_path, env=os.environ | {'PYTHONPATH': str(ROOT)}
-    )
+    environment = os.environ | {'PYTHONPATH': str(ROOT)}
+    done = run_script(ROOT / 'tools/train.py', config, '--backbone-checkpoint', warm[1], cwd=tmp_path, env=environment)
     assert done.returncode == 2
     assert f'{warm[1]} is a warm start of convert_weights.py' in done.stderr
 

@@ -2,13 +2,12 @@
 
 import json
 import os
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
+from warm_python import run_script
 
 import mmtied.models  # noqa: F401
 from mmtied.datasets import write_scenes
@@ -30,8 +29,7 @@ def folder(tmp_path_factory):
 
 def run(folder: Path, script: Path, *arguments) -> str:
     environment = os.environ | {'MMTIED_SHAPES': str(folder / 'data'), 'PYTHONPATH': str(ROOT)}
-    command = [sys.executable, script, *arguments]
-    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)
+    done = run_script(script, *arguments, cwd=folder, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout + done.stderr
 
