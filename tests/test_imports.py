@@ -10,7 +10,6 @@ from warm_python import TORCH, run_script
 
 from mmtied.utils.checkpoints import statistic
 
-
 ROOT = Path(__file__).parents[1]
 
 
