@@ -108,13 +108,13 @@ def compare_occlusion(
             there are more than 8 detectors.
     """
     settings = OcclusionSettings(iou_type=iou_type, bins=bins or OcclusionBins(), **options)
-    sources = [first, second, *more]
+    sources = [first, second, *([more] if isinstance(more, File) else more)]
     if len(sources) > MOST:
         raise ValueError(f'{len(sources)} detectors are too many: at most {MOST} can be told apart in the curves')
-    names = names or detector_names(sources)
-    if not len(names) == len(set(names)) == len(sources):
+    names = [' '.join(str(name).split()) for name in names or detector_names(sources)]
+    if not len(names) == len(set(names)) == len(sources) or '' in names:
         count = 'two' if len(sources) == 2 else len(sources)
-        raise ValueError(f'names={list(names)} must be {count} different names')
+        raise InputError(f'names={names} must be {count} different names, none of them empty')
     results, samples = _evaluate(ground_truth, sources, names=names, settings=settings, strict=strict, quiet=quiet)
     differences = [_differences(results, samples, index) for index in range(1, len(results))]
     return OcclusionComparison(results, differences)

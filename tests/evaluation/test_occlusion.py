@@ -296,6 +296,10 @@ def test_detectors_are_told_apart(tmp_path):
     for names in (['a', 'b'], ['a', 'b', 'a']):
         with pytest.raises(ValueError, match='must be 3 different names'):
             compare_occlusion(truth, found, found, more=[found], names=names)
+    with pytest.raises(ValueError, match='none of them empty'):
+        compare_occlusion(truth, found, found, names=['a', ' '])
+    lines = compare_occlusion(truth, found, found, more=files[0], names=['a', 'b\nof two lines', 'c'])
+    assert [result.name for result in lines.models] == ['a', 'b of two lines', 'c']
     with pytest.raises(ValueError, match='9 detectors are too many: at most 8'):
         compare_occlusion(truth, found, found, more=[found] * 7)
 

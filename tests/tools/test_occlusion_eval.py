@@ -171,6 +171,7 @@ def test_bad_masks(files, tmp_path):
         (['--image-dir', 'none', '--out-dir', 'none'], '--image-dir: none is not a folder'),
         (['--results', *'abcdefgh'], 'give the files of one to 8 detectors, found 9'),
         (['--results', 'b', 'c', '--names', 'a', 'b', 'b'], '--names: b is given twice'),
+        (['--results', 'b', '--names', 'a', ' '], "names=['a', ''] must be two different names, none of them empty"),
     ],
 )
 def test_bad_options(files, options, sentence):
@@ -199,6 +200,17 @@ def test_the_page_of_two_real_detectors_is_what_is_printed(run_tool, real_data):
     assert status == 0, errors
     page = (Path(__file__).parents[2] / 'docs' / 'comparison.md').read_text(encoding='utf-8')
     assert printed.strip() in page
+
+
+def test_the_page_begins_with_three_real_detectors_as_they_are_printed(run_tool, real_data):
+    truth, folder = real_data('voc100_pair/gt.json'), real_data('voc100_two_detectors')
+    files = [*(folder / f'{name}.json' for name in ('centernet', 'nanodet')), real_data('voc100_pair/results.json')]
+    status, printed, errors = run_tool(TOOL, truth, *files, '--names', 'centernet', 'nanodet', 'third', '--quiet')
+    assert status == 0, errors
+    page = (Path(__file__).parents[2] / 'docs' / 'comparison.md').read_text(encoding='utf-8')
+    overview, differences = printed.split('\n\nnanodet less centernet, on the same images')
+    assert overview in page
+    assert 'third less centernet, on the same images' in differences
 
 
 def test_the_gate_of_two_real_detectors(run_tool, real_data, tmp_path):
