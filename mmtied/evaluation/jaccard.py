@@ -84,6 +84,7 @@ class JaccardMatcher:
         truth = replace(truth, bbox=clipped(truth, truth.images))
         found = replace(found, bbox=clipped(found, truth.images))
         self.truth, self.found = truth, found
+        self.found_rows, self.truth_rows = (_by_class(entries, len(truth.categories)) for entries in (found, truth))
         every = np.ones(len(truth.image), dtype=bool)
         self.of_union = find_overlaps(replace(truth, iscrowd=~every), found, 'bbox', least=MATCH_IOU)
         shares = find_overlaps(replace(truth, iscrowd=every), found, 'bbox', least=MATCH_IOU)
@@ -116,19 +117,17 @@ class JaccardMatcher:
         forgiven[self.of_detection.found[uncounted[self.of_detection.truth]]] = True
         forgiven &= ~matched
         classes = []
-        for category in range(len(truth.categories)):
-            own = found.category == category
-            wanted = ~uncounted & (truth.category == category)
-            images = np.unique(np.concatenate([found.image[own], truth.image[wanted]]))
-            position = np.zeros(len(truth.images), dtype=int)
-            position[images] = np.arange(len(images))
+        for own, wanted in zip(self.found_rows, self.truth_rows):
+            wanted = wanted[~uncounted[wanted]]
+            images, position = np.unique(np.concatenate([found.image[own], truth.image[wanted]]), return_inverse=True)
+            of_found, of_truth = np.split(position, [len(own)])
             matches, detections = (
-                _above(position[found.image[chosen]], found.score[chosen], images=len(images))
-                for chosen in (own & matched, own & ~forgiven)
+                _above(of_found[chosen[own]], found.score[own[chosen[own]]], images=len(images))
+                for chosen in (matched, ~forgiven)
             )
-            always, sometimes = (position[truth.image[wanted & chosen]] for chosen in (~self.in_region, self.in_region))
-            instances = np.bincount(always, minlength=len(images))[:, None] + _above(
-                sometimes, reached[wanted & self.in_region], images=len(images)
+            inside = self.in_region[wanted]
+            instances = np.bincount(of_truth[~inside], minlength=len(images))[:, None] + _above(
+                of_truth[inside], reached[wanted[inside]], images=len(images)
             )
             index = matches / (instances + detections - matches + EPSILON)
             holds = (instances > 0) | (detections > 0)
@@ -163,7 +162,7 @@ def match(pairs: Overlaps, score: np.ndarray, annotations: int) -> tuple[np.ndar
         came: dict[int, int] = {}  # instance: the detection that may take it
         free = _free_instance(one, choices, owner=owner, closed=closed, came=came)
         if free is None:
-            closed |= came.keys()
+            closed.update(came)
             continue
         matched[one], reached[free] = True, score[one]
         # Each detection on the way takes the instance that it has found, and leaves its own to the one before.
@@ -203,6 +202,12 @@ def clipped(entries: Entries, images: Sequence[dict]) -> np.ndarray:
     inside = np.concatenate([np.clip(low, 0, sizes - 1), np.clip(high, 0, sizes)], axis=1)
     low, high = np.split(np.where(np.isnan(inside), np.concatenate([low, high], axis=1), inside), 2, axis=1)
     return np.concatenate([low, high - low], axis=1)
+
+
+def _by_class(entries: Entries, classes: int) -> list[np.ndarray]:
+    """Return the rows of each class."""
+    order = np.argsort(entries.category, kind='stable')
+    return np.split(order, np.searchsorted(entries.category[order], np.arange(1, classes)))
 
 
 def _above(image: np.ndarray, score: np.ndarray, images: int) -> np.ndarray:

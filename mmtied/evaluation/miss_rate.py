@@ -76,7 +76,11 @@ class MissRateCurve:
         images, instances = weights.sum(1), weights[:, self.truth_image].sum(1)
         found = np.zeros((len(weights), len(self.right) + 1))
         np.cumsum(weights[:, self.right], axis=1, out=found[:, 1:])
-        false = np.cumsum(weights[:, self.false], axis=1) / np.maximum(images, 1)[:, None]
+        # The last rate is one an image, so that the first false ones decide, but for samples that leave many out.
+        false = np.cumsum(weights[:, self.false[: 2 * max(1, images.max())]], axis=1)
+        if false.shape[1] < len(self.false) and (false[:, -1] <= images).any():
+            false = np.cumsum(weights[:, self.false], axis=1)
+        false = false / np.maximum(images, 1)[:, None]
         within = np.array([np.searchsorted(of_sample, FPPI, 'right') for of_sample in false]).reshape(-1, len(FPPI))
         at_rates = np.take_along_axis(found, self.before[within], axis=1)
         first = np.take_along_axis(found, self.before[(false <= 0).sum(1)][:, None], axis=1)
@@ -103,6 +107,8 @@ class MissRateMatcher:
         self.of_union, self.of_detection = (
             find_overlaps(replace(truth, iscrowd=crowds), found, 'bbox', least=MATCH_IOU) for crowds in (~every, every)
         )
+        # As the reference API breaks ties of score: by image, then by index in the file.
+        self.order = np.lexsort((found.image, -found.score, found.category))
 
     def match(self, uncounted: np.ndarray) -> Matches:
         """Match the detections, where some annotations do not count, (annotations,) bool."""
@@ -121,17 +127,20 @@ class MissRateMatcher:
 
     def rates(self, uncounted: np.ndarray) -> MissRates:
         """Return the miss rates, where some annotations do not count, (annotations,) bool."""
-        matches, found = self.match(uncounted), self.found
-        # As the reference API breaks ties of score: by image, then by index in the file.
-        order = np.lexsort((found.image, -found.score))
-        order = order[~matches.forgiven[order]]
+        truth, found, matches = self.truth, self.found, self.match(uncounted)
+        order = self.order[~matches.forgiven[self.order]]
+        instances = np.flatnonzero(~uncounted)
+        instances = instances[np.argsort(truth.category[instances], kind='stable')]
+        starts = np.arange(1, len(truth.categories))
         curves = []
-        for category in range(len(self.truth.categories)):
-            rows = order[found.category[order] == category]
+        for rows, truth_rows in zip(
+            np.split(order, np.searchsorted(found.category[order], starts)),
+            np.split(instances, np.searchsorted(truth.category[instances], starts)),
+        ):
             right = matches.right[rows]
             curves.append(
                 MissRateCurve(
-                    self.truth.image[~uncounted & (self.truth.category == category)],
+                    truth.image[truth_rows],
                     found.image[rows[right]],
                     false=found.image[rows[~right]],
                     before=np.append(np.cumsum(right)[~right], right.sum()),

@@ -115,6 +115,17 @@ def test_weights_are_copies_of_images(images):
         assert score == pytest.approx(miss_rate(*copies(truth, found, weights), (0, 2)), abs=1e-9)
 
 
+def test_very_many_false_ones_change_nothing_but_what_they_decide():
+    truth, found = street(4, images=30)
+    many = [detection([0, 380, 40, 99], 0.01, image=1 + i % 3) for i in range(300)]
+    weights = np.ones((3, 30), dtype=int)
+    weights[1, :3], weights[2, 3:] = 0, 0  # without them, and without all others
+    sets = checked(truth, found + many)
+    scores = MissRateMatcher(*sets).rates(sets[0].uncounted).scores(weights)
+    for row, score in zip(weights, scores):
+        assert score == pytest.approx(miss_rate(*copies(truth, found + many, row), (0, 2), height=0), abs=1e-9)
+
+
 def test_classes_are_averaged_and_those_without_instances_left_out():
     truth, found = street(1, images=60)
     alone = by_rules(truth, found)
