@@ -19,6 +19,7 @@ from .plan import ARMS, Schedule
 
 # Points of AP over the last third of the calibration.
 MOST_RISE = 1
+STEPS = 'steps.txt'  # in a run's folder: how many it is to make
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -75,7 +76,7 @@ def make_scenes(folder: Path, schedule: Schedule) -> None:
 def run_all(
     runs: Sequence[tuple[str, int]], folders: Folders, schedule: Schedule, workers: int, most: int | None = None
 ) -> list[str]:
-    """Train and test what has no result yet, in order; what is interrupted starts anew the next time.
+    """Train and test what has no result yet, in order; what is interrupted goes on the next time.
 
     Args:
         runs: Arms and seeds.
@@ -169,8 +170,12 @@ class Processes:
                 if problem:
                     return problem
             folder = folders.run(arm, seed)
-            shutil.rmtree(folder, ignore_errors=True)  # What a killed run has left.
-            folder.mkdir(parents=True)
+            steps = str(schedule.steps_of(ARMS[arm]))
+            if known or not (folder / 'last_checkpoint').is_file() or (folder / STEPS).read_text() != steps:
+                # Nothing that a killed run of this schedule has left could be gone on from.
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir(parents=True)
+                (folder / STEPS).write_text(steps)
             # A stored result stays what it is.
             out = folder / 'again.json' if known else folders.result(arm, seed)
             command = [sys.executable, '-m', 'mmtied.study.train', arm, str(seed)]
@@ -185,7 +190,7 @@ class Processes:
         variables = {'MMTIED_SHAPES': str(data), 'MMTIED_NUCLEI': str(data)}
         variables['PYTHONPATH'] = str(PACKAGE.parent)  # A checkout need not be installed.
         threads = {'OMP_NUM_THREADS': '1', 'MKL_NUM_THREADS': '1'}
-        with log.open('w') as file:
+        with log.open('a') as file:
             process = subprocess.Popen(command, env=os.environ | variables | threads, stdout=file, stderr=file)
             self.running.add(process)
             status = process.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import time
 from pathlib import Path
@@ -32,6 +33,7 @@ CONFIGS = {
     'nuclei': 'mask-rcnn_tiedr26-mini_fpn_8e_nuclei',
 }
 SIZE = {'scenes': (128, 128), 'nuclei': (256, 256)}
+CHECKPOINTS = 20  # of a run; only the last is kept
 SIMILARITY_LAYERS = ['layer?.1.exit.conv']
 
 
@@ -40,7 +42,8 @@ class KeepStart(Hook):
     """Keep the weights that training starts from, beside its checkpoints."""
 
     def before_train(self, runner: Runner) -> None:
-        torch.save({'state_dict': runner.model.state_dict()}, Path(runner.work_dir) / 'start.pth')
+        if not runner.iter:  # Else they are those of a run that goes on.
+            torch.save({'state_dict': runner.model.state_dict()}, Path(runner.work_dir) / 'start.pth')
 
 
 def run_config(arm: Arm, seed: int, folder: Path, schedule: Schedule, start: Path | None) -> Config:
@@ -83,9 +86,10 @@ def run_config(arm: Arm, seed: int, folder: Path, schedule: Schedule, start: Pat
         type='mmtied.OcclusionMetric', metric='bbox', ann_file=config.val_evaluator.ann_file, outfile_prefix=results
     )
     config.test_evaluator = config.val_evaluator
-    config.default_hooks.checkpoint = dict(
-        type='CheckpointHook', by_epoch=False, interval=steps, save_optimizer=False, save_last=True
-    )
+    # A run that is interrupted goes on from its last checkpoint.
+    interval = max(1, steps // CHECKPOINTS)
+    config.default_hooks.checkpoint = dict(type='CheckpointHook', by_epoch=False, interval=interval, max_keep_ckpts=1)
+    config.resume = (folder / 'last_checkpoint').is_file()
     config.default_hooks.logger = dict(type='LoggerHook', interval=max(1, steps // 40), log_metric_by_epoch=False)
     config.log_processor = dict(type='LogProcessor', by_epoch=False, window_size=max(1, steps // 40))
     config.custom_hooks = [*config.get('custom_hooks', []), dict(type='KeepStart')]
@@ -111,9 +115,13 @@ def project_backbone(source: Path, model: dict, out: Path) -> Path:
 
 def curve(folder: Path, key: str) -> list[tuple[int, float]]:
     """Return a value over the steps, from mmengine's log of scalars."""
-    (path,) = folder.glob('*/vis_data/scalars.json')
-    records = map(json.loads, path.read_text().splitlines())
-    return [(record['step'], round(record[key], 4)) for record in records if key in record]
+    values: dict[int, float] = {}
+    for path in sorted(folder.glob('*/vis_data/scalars.json')):  # One for each time that it was started.
+        for line in path.read_text().splitlines():
+            with contextlib.suppress(json.JSONDecodeError):  # Where it was killed, the last one is cut.
+                record = json.loads(line)
+                values |= {record['step']: round(record[key], 4)} if key in record else {}
+    return sorted(values.items())
 
 
 def similarities(folder: Path, checkpoint: Path, images: Path, small: bool) -> list[dict]:

@@ -1,4 +1,4 @@
-"""The study as a command: what is done is skipped, what was killed starts anew, the report follows from the runs."""
+"""The study as a command: what is done is skipped, what was killed goes on, the report follows from the runs."""
 
 import json
 import re
@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MessageHub
+from mmengine.runner import Runner
 
 from mmtied.evaluation import evaluate_occlusion
 from mmtied.study.arms import Arm
 from mmtied.study.estimate import estimate
 from mmtied.study.plan import ARMS, TUNING_SEED, Question, Schedule
 from mmtied.study.report import read_runs, save_report, verdict
-from mmtied.study.runner import Folders, check_level, run_all
+from mmtied.study.runner import Folders, check_level, make_scenes, run_all
 from mmtied.study.score import RESAMPLES, score_run
-from mmtied.study.train import project_backbone, run_config
+from mmtied.study.train import project_backbone, run_config, train
 
 MAIN = Question(1, 'one beats the other', (('tied', 'untied'),))
 
@@ -164,6 +166,44 @@ def test_a_source_is_trained_once_and_its_result_stays(tmp_path, monkeypatch):
     assert run_all(both, folders, schedule=Schedule.tiny(), workers=2) == []
     assert Instant.started[2:] == ['wiring-0', 'warm-0']
     assert folders.result('wiring', 0).stat().st_mtime_ns == before
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_goes_on(tmp_path, monkeypatch):
+    schedule, folder, data = Schedule.tiny(), tmp_path / 'run', tmp_path / 'scenes'
+    make_scenes(data, schedule)
+    monkeypatch.setenv('MMTIED_SHAPES', str(data))
+
+    def interrupted(runner):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Runner, 'test', interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train('untied', 0, data=data, folder=folder, schedule=schedule, source=None)
+    start, first = (folder / 'start.pth').read_bytes(), [*folder.glob('*/vis_data/scalars.json')]
+    MessageHub._instance_dict.clear()
+    content = train('untied', 0, data=data, folder=folder, schedule=schedule, source=None)
+    assert (folder / 'start.pth').read_bytes() == start
+    assert [step for step, _ in content['loss']] == [1, 2, 3, 4]
+    # All steps were made the first time.
+    assert 'loss' in first[0].read_text()
+    assert len([*folder.glob('iter_*.pth')]) == 1
+
+
+@pytest.mark.parametrize('steps, kept', [('4', True), ('9', False), (None, False)])
+def test_what_a_killed_run_of_this_schedule_left_is_kept(steps, kept, tmp_path, monkeypatch):
+    monkeypatch.setattr('mmtied.study.runner.subprocess.Popen', Instant)
+    monkeypatch.setattr('mmtied.study.runner.make_scenes', lambda *_: None)
+    folders = Folders(tmp_path / 'results', tmp_path / 'work')
+    left = folders.run('untied', 0) / 'left'
+    left.parent.mkdir(parents=True)
+    left.touch()
+    if steps is not None:
+        (left.parent / 'last_checkpoint').touch()
+        (left.parent / 'steps.txt').write_text(steps)
+    assert run_all([('untied', 0)], folders, schedule=Schedule.tiny(), workers=1) == []
+    assert left.exists() == kept
 
 
 def test_runs_and_scenes_of_another_schedule_are_refused(tmp_path):
