@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 from warm_python import TORCH, run_script
 
-from mmtied.utils.checkpoints import statistic
-
 ROOT = Path(__file__).parents[1]
 
 
@@ -80,14 +78,3 @@ def test_scoped_names_without_import(run_warm):
 def test_scoped_metric_without_import(run_warm):
     code = 'from mmdet.registry import METRICS\nprint(METRICS.get("mmtied.OcclusionMetric").__name__)'
     assert run_warm(code) == 'OcclusionMetric'
-
-
-def test_allowed_getattr_gets_statistics_alone():
-    from pickle import UnpicklingError
-
-    from mmengine.logging import HistoryBuffer
-
-    assert statistic(HistoryBuffer, 'mean') is HistoryBuffer.mean
-    for owner, name in ((HistoryBuffer, '__class__'), (HistoryBuffer, 'register_statistics'), (object, 'mean')):
-        with pytest.raises(UnpicklingError, match='not allowed'):
-            statistic(owner, name)

@@ -20,14 +20,23 @@ from mmengine.utils import digit_version
 from torch import Tensor, nn
 
 STATISTICS = ('min', 'max', 'mean', 'current')
+ANNEALING = ('_annealing_cos', '_annealing_linear')
 DTYPES = ('?', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'f2', 'f4', 'f8')
 
 
-def statistic(owner: type, name: str) -> Callable:
-    """Stand in for ``getattr``, by which a history buffer's methods are pickled, and get nothing but these."""
-    if owner is not HistoryBuffer or name not in STATISTICS:
-        raise UnpicklingError(f'getattr({owner!r}, {name!r}) is not allowed in a checkpoint')
-    return getattr(HistoryBuffer, name)
+class OneCycle:
+    """Stands in for mmengine's one-cycle scheduler, whose state refers to its function of annealing."""
+
+
+def attribute(owner: type, name: str) -> Callable:
+    """Stand in for ``getattr``, by which methods are pickled, and get nothing but those that a runner refers to."""
+    if owner is HistoryBuffer and name in STATISTICS:
+        return getattr(HistoryBuffer, name)
+    if owner is OneCycle and name in ANNEALING:
+        from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
+
+        return getattr(OneCycleParamScheduler, name)
+    raise UnpicklingError(f'getattr({owner!r}, {name!r}) is not allowed in a checkpoint')
 
 
 def allow_runner_checkpoints() -> None:
@@ -43,7 +52,8 @@ def allow_runner_checkpoints() -> None:
     torch.serialization.add_safe_globals(
         [
             HistoryBuffer,
-            (statistic, 'builtins.getattr'),
+            (attribute, 'builtins.getattr'),
+            (OneCycle, 'mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler'),
             argparse.Namespace,
             np.ndarray,
             np.dtype,
