@@ -18,7 +18,7 @@ from ..utils.text_table import align
 from .bottleneck import Bottleneck
 from .correspondence import fill_block, fill_stem
 from .residual_backbone import ResidualBackbone
-from .tied_backbone import project_from
+from .tied_backbone import ordinary_name, project_from
 
 HOW = ('matched', 'projected', 'initialised')
 
@@ -120,9 +120,7 @@ def from_same_network(backbone: nn.Module, source: Mapping[str, Tensor]) -> Warm
     project_from(backbone, ordinary)
     tensors = {}
     for name, value in backbone.state_dict().items():
-        old = name
-        if name not in shapes:  # TiedSE names its layers by what they do, SELayer by numbers.
-            old = name.replace('.squeeze.', '.conv1.conv.').replace('.excite.', '.conv2.conv.')
+        old = ordinary_name(name, shapes)
         tensors[name] = 'initialised' if old not in fits else 'matched' if shapes[old] == value.shape else 'projected'
     return WarmStart(tensors, tuple(name for name in source if name not in fits))
 

@@ -16,7 +16,7 @@ from torch.fx import symbolic_trace
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .bottleneck import Bottleneck, plugins_of_stage, tied_conv
-from .pretrained import load_pretrained, pretrained_configs
+from .pretrained import check_what_stays, in_order, run_steps, spell_out_below
 
 
 class ResidualBackbone(BaseModule):
@@ -156,26 +156,29 @@ class ResidualBackbone(BaseModule):
         self._freeze_stages()
 
     def init_weights(self) -> None:
-        """Initialise once: Kaiming, then ``init_cfg``, then the zeros of blocks and plugins, then a checkpoint.
+        """Initialise once: Kaiming, then ``init_cfg``, then the zeros of blocks and plugins, then checkpoints.
+
+        What is frozen, or kept by ``norm_eval``, without weights from a checkpoint is said in a warning.
 
         Raises:
-            ValueError: If a checkpoint holds none of the backbone's tensors, as an untied network's does.
+            ValueError: If a checkpoint holds none of the backbone's tensors, as an untied network's does, or not all
+                that are frozen.
         """
         if self.is_init:
             return super().init_weights()  # It warns.
         init_cfg = self.init_cfg
-        pretrained, others = pretrained_configs(init_cfg)
-        self.init_cfg = others
+        first, last = in_order(init_cfg)
+        spell_out_below(self)
+        self.init_cfg = first
         super().init_weights()
         self.init_cfg = init_cfg
         # Once more after the children, whose ConvModules initialise themselves.
-        if others:
-            initialize(self, others)
+        if first:
+            initialize(self, first)
         for module in self.modules():
             if isinstance(module, Bottleneck):
-                module.init_last(anew=bool(others))
-        for config in pretrained:
-            load_pretrained(self, config)
+                module.init_last(anew=bool(first))
+        check_what_stays(self, run_steps(self, last))
         return None
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MethodType
+from functools import partial
 
 from mmengine.logging import print_log
 from mmengine.registry import MODELS
@@ -12,7 +12,7 @@ from torch import nn
 
 from ..tying import TieReport, tie_model, tie_se
 from ..utils.checkpoints import matching
-from .pretrained import load_pretrained, log_matches, pretrained_configs, pretrained_tensors
+from .pretrained import Step, check_what_stays, in_order, part_of, run_steps, spell_out, spell_out_below, tensors_for
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Tying:
 
 @MODELS.register_module()
 def TiedBackbone(
-    network: str, policy: Mapping[str, int] | None = None, se_blocks: int | None = None, **kwargs
+    network: str | type, policy: Mapping[str, int] | None = None, se_blocks: int | None = None, **kwargs
 ) -> nn.Module:
     """Build any registered backbone with layers tied by :func:`~mmtied.tying.tie_model`, and SE by ``tie_se``.
 
@@ -53,44 +53,79 @@ def TiedBackbone(
     tied and what was left.
 
     Args:
-        network: The type of the backbone, such as 'ResNet' or 'mmpretrain.EfficientNet'.
+        network: The type of the backbone, such as 'ResNet' or 'mmpretrain.EfficientNet', or its class.
         policy: As in ``tie_model``, a mapping of the layers' name patterns to B. Defaults to None: none.
         se_blocks: B of the TiedSE that takes the place of every ``SELayer``. Defaults to None: they stay.
         **kwargs: The network's arguments, its ``init_cfg`` among them.
 
     Raises:
         ValueError: If a pattern of the policy decides for no layer; when weights are initialised, if ``init_cfg`` names
-            a checkpoint that holds none of the network's tensors.
+            a checkpoint that holds none of the network's tensors, or not all that are frozen.
     """
     if policy is None and se_blocks is None:
         raise ValueError("TiedBackbone: needs policy, such as {'layer4.*': 2}, or se_blocks, or both")
+    if 'init_cfg' in kwargs:
+        kwargs['init_cfg'] = spell_out(kwargs['init_cfg'])
     tying = Tying(dict(type=network, **kwargs), policy, se_blocks)
     tied = tying.ordinary()
     for report in tying.tie(tied):
         print_log(f'{type(tied).__name__}, tied:\n{report}', 'current')
     tied.tying = tying
-    tied.init_weights = MethodType(init_weights, tied)
+    # A method would be pickled by its name alone, and so become the network's own.
+    tied.init_weights = partial(init_weights, tied)
     return tied
 
 
 def init_weights(tied: nn.Module) -> None:
-    """Initialise an ordinary network, or load its checkpoint, and take over the projected weights."""
+    """Initialise an ordinary network, load what ``init_cfg`` names, into it or into the tied one, and project it."""
     ordinary = tied.tying.ordinary()
-    pretrained, others = pretrained_configs(getattr(ordinary, 'init_cfg', None))
-    tied_checkpoints = []
-    for config in pretrained:
-        tensors = pretrained_tensors(config)
-        if len(matching(tied, tensors)) > len(matching(ordinary, tensors)):
-            tied_checkpoints.append(config)
-            ordinary.init_cfg = others
-        elif not getattr(ordinary, 'convert_weights', False):  # Swin and PVT rename what they load.
-            log_matches(ordinary, tensors, config['checkpoint'])
-    if hasattr(ordinary, 'init_weights'):
+    spell_out_below(ordinary)
+    first, last = in_order(getattr(ordinary, 'init_cfg', None))
+    of_ordinary, of_tied = share(last, ordinary, tied)
+    if of_ordinary and getattr(ordinary, 'convert_weights', False):  # Swin and PVT rename what they load.
         ordinary.init_weights()
+        source = dict.fromkeys(ordinary.state_dict(), 'the checkpoint')
+    else:
+        ordinary.init_cfg = first[0] if len(first) == 1 else first or None
+        if hasattr(ordinary, 'init_weights'):
+            ordinary.init_weights()
+        source = run_steps(ordinary, of_ordinary)
+    shapes = {name: value.shape for name, value in ordinary.state_dict().items()}
     project_from(tied, ordinary)
-    for config in tied_checkpoints:
-        load_pretrained(tied, config)
+    old_names = {name: ordinary_name(name, shapes) for name in tied.state_dict()}
+    loaded = {name: source[old] for name, old in old_names.items() if old in source}
+    projected = {name for name in loaded if tied.state_dict()[name].shape != shapes[old_names[name]]}
+    own = run_steps(tied, of_tied)
+    check_what_stays(tied, loaded | own, projected - set(own))
     tied.is_init = True
+
+
+def share(steps: list[Step], ordinary: nn.Module, tied: nn.Module) -> tuple[list[Step], list[Step]]:
+    """Return the steps for the ordinary network, and those for the tied one: what follows on its own checkpoint."""
+    shares: tuple[list[Step], list[Step]] = ([], [])
+    of_tied = False
+    for step in steps:
+        if step.loads:
+            of_tied = held(step, tied) > held(step, ordinary)
+        shares[of_tied].append(step)
+    return shares
+
+
+def held(step: Step, network: nn.Module) -> int:
+    """Return how many tensors of a network the checkpoint of a step holds."""
+    part = part_of(network, step)
+    return len(matching(part, tensors_for(part, step.config)))
+
+
+def is_of_ordinary(tied: nn.Module, step: Step) -> bool:
+    """Return whether the checkpoint of a step is rather one of the ordinary network, which will be projected."""
+    ordinary = tied.tying.ordinary()
+    return held(step, ordinary) > 0 and bool(share([step], ordinary, tied)[0])
+
+
+def ordinary_name(name: str, shapes: Mapping[str, object]) -> str:
+    """Return the name that a tensor has in the ordinary network: TiedSE's layers say what they do, SELayer's do not."""
+    return name if name in shapes else name.replace('.squeeze.', '.conv1.conv.').replace('.excite.', '.conv2.conv.')
 
 
 def project_from(tied: nn.Module, ordinary: nn.Module) -> None:
