@@ -2,13 +2,15 @@
 
 The names are those of torchvision, timm, mmdet or mmpretrain. Weights whose shapes fit are projected onto the tied
 ones, the rest is initialised; the head, and whatever else is not the backbone's, is carried over. Widths decide what
-fits: TiedResNet-50 takes ResNeXt-50-32x4d and Wide ResNet-50-2, TiedResNeXt-101 takes ResNeXt-101-32x8d.
+fits: TiedResNet-50 takes ResNeXt-50-32x4d and Wide ResNet-50-2, TiedResNeXt-101 takes ResNeXt-101-32x8d. What is tied
+already, by our names or those of the layers that the authors published, is taken as it is.
 """
 
 import argparse
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from .. import __version__
 from ..models import VARIANTS, split_checkpoint, warm_start
@@ -27,11 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--list', action='store_true', help='print where each tensor came from')
 
 
-def load(path: Path) -> tuple[dict, dict]:
-    """Return the backbone's tensors and the others of a checkpoint."""
+def load(path: Path, backbone: nn.Module) -> tuple[dict, dict, str]:
+    """Return the backbone's tensors and the others of a checkpoint, and the prefix of the first."""
     content = read_checkpoint(path)
     try:
-        return split_checkpoint(content)
+        return split_checkpoint(content, backbone)
     except ValueError as error:
         raise ValueError(f'{path}: not a checkpoint: {error}') from error
 
@@ -41,7 +43,9 @@ def main(args: argparse.Namespace) -> None:
     if args.out.resolve() == args.source.resolve():
         raise ValueError(f'{args.out}: is the source, which is not overwritten')
     backbone = build_backbone(args.config)
-    source, others = load(args.source)
+    source, others, prefix = load(args.source, backbone)
+    if prefix not in ('', 'backbone.'):
+        print(f'read what stands below {prefix}')
     result = warm_start(backbone, source)
     state = {f'backbone.{name}': value for name, value in backbone.state_dict().items()} | others
     meta = dict(mmtied_version=__version__, source=args.source.name, tensors=result.tensors)

@@ -24,7 +24,7 @@ def refuse_other_networks(model: nn.Module, checkpoint: str) -> None:
     own = model.state_dict()
     with wrong_is_input(checkpoint):
         content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-    found = matching(model, checkpoint_tensors(content))
+        found = matching(model, checkpoint_tensors(content))
     missing = [name for name in own if name not in found]
     if missing:
         raise InputError(

@@ -51,7 +51,8 @@ def refuse_ordinary_weights(backbone: nn.Module, checkpoint: str, init_cfg: dict
     content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
     step = Step('', init_cfg)
     what = None
-    if 'tensors' in (content.get('meta') or {}):  # It says there where each tensor came from.
+    origins = (content.get('meta') or {}).get('tensors', {})
+    if any(how != 'matched' for how in origins.values()):
         what = 'a warm start of convert_weights.py'
     elif isinstance(getattr(backbone, 'tying', None), Tying) and is_of_ordinary(backbone, step):
         what = f'of an ordinary {type(backbone).__name__}, which is tied by projection'

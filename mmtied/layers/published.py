@@ -42,9 +42,9 @@ def own_names(network: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Te
             renamed.update({name: own for name, own in names.items() if name in tensors and own not in tensors})
             if isinstance(module, TiedConv2d) and module.groups > 1 and module.blocks > 1 and names.keys() & renamed:
                 raise ValueError(
-                    f'{layer or "the layer"}: the published layer with groups={module.groups} and B={module.blocks} has the groups '
-                    'inside of its blocks, TiedConv2d the blocks inside of its groups (Eq. 4): the same weights '
-                    'compute something else'
+                    f'{layer or "the layer"}: with groups={module.groups} and B={module.blocks}, the published layer '
+                    'has the groups inside of its blocks, TiedConv2d the blocks inside of its groups (Eq. 4): the same '
+                    'weights compute something else'
                 )
     return {renamed.get(name, name): value for name, value in tensors.items()}
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ..utils.checkpoints import checkpoint_tensors
+from ..layers.published import own_names
+from ..utils.checkpoints import below, checkpoint_tensors, endings, matching
 from ..utils.text_table import align
 from .bottleneck import Bottleneck
-from .correspondence import fill_block, fill_stem
+from .correspondence import Fill, fill_block, fill_stem
 from .residual_backbone import ResidualBackbone
 from .tied_backbone import ordinary_name, project_from
 
@@ -63,7 +64,8 @@ def warm_start(backbone: nn.Module, source: Mapping[str, Tensor]) -> WarmStart:
     Args:
         backbone: A tied backbone of this package, or one that ``TiedBackbone`` built.
         source: The ordinary backbone's state dict, with the names of torchvision, timm, mmdet or mmpretrain, without
-            a prefix: ResNet, Wide ResNet, ResNeXt, ResNeSt, and with squeeze-and-excitation or context blocks.
+            a prefix: ResNet, Wide ResNet, ResNeXt, ResNeSt, and with squeeze-and-excitation or context blocks. What in
+            it is tied already, by our names or those of the published layers, is taken as it is.
 
     Returns:
         How each tensor came about.
@@ -71,6 +73,7 @@ def warm_start(backbone: nn.Module, source: Mapping[str, Tensor]) -> WarmStart:
     Raises:
         ValueError: If the backbone is of another kind, or not one tensor of the source fits.
     """
+    source = own_names(backbone, source)
     if hasattr(backbone, 'tying'):
         result = from_same_network(backbone, source)
     elif isinstance(backbone, ResidualBackbone):
@@ -86,15 +89,18 @@ def warm_start(backbone: nn.Module, source: Mapping[str, Tensor]) -> WarmStart:
     return result
 
 
-def split_checkpoint(content: Mapping) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Return the backbone's tensors of a checkpoint, without their prefix, and the others.
+def split_checkpoint(content: Mapping, backbone: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor], str]:
+    """Return the backbone's tensors of a checkpoint, without their prefix, and the others of the same network.
 
     Args:
         content: What a checkpoint of torchvision, timm, mmdet or mmpretrain loads as: a state dict, or a mapping that
-            has one at 'state_dict' or 'model'. The head of torchvision and timm gets mmpretrain's name.
+            has one. The head of torchvision and timm gets mmpretrain's name.
+        backbone: The backbone that they are for, as in :func:`warm_start`.
 
     Returns:
-        Tensors by their names, of the backbone and of the rest.
+        Tensors by their names, of the backbone and of the rest, and the prefix that the backbone's had: 'backbone.',
+        that of a wrapper or of one of several networks ('model.', 'encoder_q.'), or ''. Of several that hold as much,
+        the first is taken; what stands beside it is left out.
 
     Raises:
         ValueError: If it holds no tensors.
@@ -102,11 +108,21 @@ def split_checkpoint(content: Mapping) -> tuple[dict[str, Tensor], dict[str, Ten
     tensors = checkpoint_tensors(content)
     if not tensors:
         raise ValueError('the checkpoint holds no tensors')
-    prefix = 'backbone.' if any(name.startswith('backbone.') for name in tensors) else ''
-    head = {'fc.weight': 'head.fc.weight', 'fc.bias': 'head.fc.bias'} if not prefix else {}
-    backbone = {n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix) and n not in head}
-    others = {head.get(n, n): v for n, v in tensors.items() if n in head or not n.startswith(prefix)}
-    return backbone, others
+    prefix = prefix_of(backbone, tensors)
+    network = re.sub(r'\bbackbone\.$', '', prefix)
+    inner, tensors = prefix[len(network) :], below(tensors, network)
+    head = {'fc.weight': 'head.fc.weight', 'fc.bias': 'head.fc.bias'} if not inner else {}
+    own = {name: value for name, value in below(tensors, inner).items() if name not in head}
+    others = {head.get(n, n): value for n, value in tensors.items() if n in head or not n.startswith(inner)}
+    return own, others, prefix
+
+
+def prefix_of(backbone: nn.Module, tensors: Mapping[str, Tensor]) -> str:
+    """Return the prefix below which most names are the backbone's, or those of the stages of a ResNet; '' for none."""
+    own = set(backbone.state_dict())
+    stage = re.compile(r'layer\d+\.\d+\.' if isinstance(backbone, ResidualBackbone) else '$.')
+    found = Counter(prefix for name in tensors for prefix, rest in endings(name) if rest in own or stage.match(rest))
+    return found.most_common(1)[0][0] if found else ''
 
 
 def from_same_network(backbone: nn.Module, source: Mapping[str, Tensor]) -> WarmStart:
@@ -118,11 +134,14 @@ def from_same_network(backbone: nn.Module, source: Mapping[str, Tensor]) -> Warm
     fits = {name: value for name, value in source.items() if shapes.get(name) == value.shape}
     ordinary.load_state_dict(fits, strict=False)
     project_from(backbone, ordinary)
+    tied = {name: value for name, value in matching(backbone, source).items() if name not in fits}
+    backbone.load_state_dict(tied, strict=False)
     tensors = {}
     for name, value in backbone.state_dict().items():
         old = ordinary_name(name, shapes)
-        tensors[name] = 'initialised' if old not in fits else 'matched' if shapes[old] == value.shape else 'projected'
-    return WarmStart(tensors, tuple(name for name in source if name not in fits))
+        as_it_is = name in tied or (old in fits and shapes[old] == value.shape)
+        tensors[name] = 'matched' if as_it_is else 'projected' if old in fits else 'initialised'
+    return WarmStart(tensors, tuple(name for name in source if name not in fits.keys() | tied.keys()))
 
 
 def from_residual_network(backbone: ResidualBackbone, source: Mapping[str, Tensor]) -> WarmStart:
@@ -132,7 +151,8 @@ def from_residual_network(backbone: ResidualBackbone, source: Mapping[str, Tenso
             module.is_init = False
     backbone.init_weights()
     own = backbone.state_dict()
-    fills = dict(fill_stem(backbone, source))
+    fills = {name: Fill(value, 'matched', name) for name, value in matching(backbone, source).items()}
+    fills.update(fill_stem(backbone, source))
     for name, block in backbone.named_modules():
         if isinstance(block, Bottleneck):
             fills.update(fill_block(name, block, source))

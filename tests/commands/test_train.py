@@ -42,7 +42,7 @@ def checkpoints(tmp_path):
     for name, network in networks.items():
         state = {f'backbone.{tensor}': value for tensor, value in network.state_dict().items()}
         torch.save(dict(state_dict=state), tmp_path / f'{name}.pth')
-    torch.save(dict(state_dict=state, meta=dict(tensors={})), tmp_path / 'warm.pth')
+    torch.save(dict(state_dict=state, meta=dict(tensors=dict.fromkeys(state, 'projected'))), tmp_path / 'warm.pth')
     return lambda name: str(tmp_path / f'{name}.pth')
 
 

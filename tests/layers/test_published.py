@@ -108,7 +108,7 @@ def test_what_does_not_fit_is_named_and_nothing_loaded():
 def test_groups_inside_of_blocks_are_another_layer():
     source, target = Convolution(8, 8, 3, blocks=2, groups=2), TiedConv2d(8, 8, 3, blocks=2, groups=2)
     assert source.conv.weight.shape == target.weight.shape
-    with pytest.raises(ValueError, match=r'groups=2 and B=2 has the groups inside of its blocks'):
+    with pytest.raises(ValueError, match='groups=2 and B=2, the published layer has the groups inside of its blocks'):
         load_published(target, source.state_dict())
     # The weights as they are would pass for the layer's, but compute something else.
     target.load_state_dict(source.conv.state_dict())

@@ -11,7 +11,16 @@ from torch import nn
 from torch.testing import assert_close
 from torchvision.models import resnet50, resnext101_32x8d, wide_resnet50_2, wide_resnet101_2
 
-from mmtied.models import VARIANTS, TiedBackbone, TiedResNeSt, TiedResNet, TiedResNeXt, TiedSENet, warm_start
+from mmtied.models import (
+    VARIANTS,
+    TiedBackbone,
+    TiedResNeSt,
+    TiedResNet,
+    TiedResNeXt,
+    TiedSENet,
+    split_checkpoint,
+    warm_start,
+)
 from mmtied.tying.projection import project
 
 UNTIED = dict(entry_blocks=1, shortcut_blocks=1, mixer='none')
@@ -199,6 +208,96 @@ def test_context_blocks_are_projected(cfg):
     halves = c[:8, :32], c[8:, 32:]
     wanted = (halves[0] + halves[1]) / 2 if cfg['blocks'] == 2 else torch.cat(halves)
     assert_close(plugin.channel_add_conv[0].weight, wanted)
+
+
+# What stands before a backbone's names, and what of that is not torch's own.
+WRAPPERS = {
+    '': '',
+    'module.': '',
+    '_orig_mod.': '',
+    'module._orig_mod.': '',
+    '_fsdp_wrapped_module.module.': '',
+    'backbone.': 'backbone.',
+    'module.backbone._orig_mod.': 'backbone.',
+    'model.': 'model.',
+    'model.backbone.': 'model.backbone.',
+    'module.encoder_q.': 'encoder_q.',
+    'net.features.': 'net.features.',
+}
+
+
+@pytest.mark.parametrize('wrapper', WRAPPERS)
+def test_wrappers_of_any_kind_are_read(wrapper):
+    source = DetResNet(50, base_channels=16, num_stages=1, strides=(1,), dilations=(1,), out_indices=(0,)).state_dict()
+    state = {wrapper + name: value for name, value in source.items()}
+    if wrapper.endswith('encoder_q.'):
+        state |= {name.replace('_q', '_k'): value + 1 for name, value in state.items()} | {'queue': torch.zeros(3, 4)}
+    content = {
+        'model_ema': state,
+        'optimizer': {'state': {0: {'exp_avg': torch.zeros(3)}}},
+        'rng_state': torch.zeros(9),
+    }
+    one_stage = dict(num_stages=1, strides=(1,), dilations=(1,), out_indices=(0,))
+    for make in (
+        lambda: TiedResNet(50, base_channels=16, **ONE_SPLIT, **one_stage),
+        lambda: TiedBackbone('mmdet.ResNet', {'layer1.0.conv2': 2}, depth=50, base_channels=16, **one_stage),
+    ):
+        tensors, others, prefix = split_checkpoint(content, make())
+        assert tensors.keys() == source.keys()
+        assert all(tensors[name] is state[wrapper + name] for name in source)
+        assert others == {}
+        assert prefix == WRAPPERS[wrapper]
+
+
+def test_the_head_is_carried_over_and_other_networks_are_not():
+    source = {f'model.backbone.{name}': value for name, value in DetResNet(18).state_dict().items()}
+    zeros = torch.zeros(3)
+    source |= {'model.head.fc.bias': zeros, 'teacher.backbone.conv1.weight': zeros}
+    tensors, others, prefix = split_checkpoint(source, TiedResNet(26))
+    assert 'layer4.1.conv2.weight' in tensors
+    assert (others, prefix) == ({'head.fc.bias': zeros}, 'model.backbone.')
+    tensors, others, _ = split_checkpoint(
+        {'encoder_q.layer1.0.conv1.weight': zeros, 'encoder_q.fc.bias': zeros}, TiedResNet(26)
+    )
+    assert (list(tensors), others) == (['layer1.0.conv1.weight'], {'head.fc.bias': zeros})
+
+
+def test_several_networks_are_named():
+    with pytest.raises(ValueError, match="holds student and teacher: save the one that is meant as its 'state_dict'"):
+        split_checkpoint({'student': {'a': torch.zeros(1)}, 'teacher': {'a': torch.zeros(1)}}, TiedResNet(26))
+
+
+def published(state: dict, layers: list[str]) -> dict:
+    """The names that a network of the published layers has."""
+    for name in layers:
+        state = {key.replace(f'{name}.', f'{name}.conv.'): value for key, value in state.items()}
+    return state
+
+
+@pytest.mark.parametrize(
+    'rename', [lambda state: state, lambda state: published(state, ['layer4.0.conv2', 'layer4.1.conv2'])]
+)
+def test_what_is_tied_already_is_taken_as_it_is(rename):
+    def make():
+        return TiedBackbone('mmdet.ResNet', {'layer4.*.conv2': 2}, depth=50, base_channels=16)
+
+    source = randomised(make())
+    target = make()
+    result = warm_start(target, rename(source.state_dict()))
+    assert result.counts == dict(matched=len(result.tensors), projected=0, initialised=0)
+    assert result.unused == ()
+    assert all(torch.equal(value, source.state_dict()[name]) for name, value in target.state_dict().items())
+
+
+def test_a_tied_checkpoint_of_our_own():
+    source, target = (
+        randomised(TiedSENet(26, base_channels=16, base_width=64)),
+        TiedSENet(26, base_channels=16, base_width=64),
+    )
+    state = {n.replace('.squeeze.', '.fc.0.').replace('.excite.', '.fc.2.'): v for n, v in source.state_dict().items()}
+    result = warm_start(target, published(state, [f'layer1.0.{part}.conv' for part in ('entry', 'mixer')]))
+    assert result.counts == dict(matched=len(result.tensors), projected=0, initialised=0)
+    assert all(torch.equal(value, source.state_dict()[name]) for name, value in target.state_dict().items())
 
 
 def test_what_has_no_place_is_listed():
