@@ -125,7 +125,9 @@ def check_ground_truth(
     )
     annotations = [data['annotations'][i] for i in np.flatnonzero(kept)]
     ignore, iscrowd = (read_flags(annotations, name, where) for name in ('ignore', 'iscrowd'))
-    outside = np.array([beyond_all_sizes(entry.get('area')) for entry in annotations], dtype=bool)
+    areas = np.array([area_of(entry.get('area')) for entry in annotations], dtype=np.float64)
+    sized = ~np.isnan(areas)
+    outside = sized & ((areas < 0) | (areas > LARGEST_AREA))
     notes: tuple[Note, ...] = ()
     if outside.any():
         count = int(outside.sum())
@@ -144,31 +146,38 @@ def check_ground_truth(
             bbox=bbox,
         )
         notes += values.notes
-    areas = None
+    hidden = None
     if amodal:
         counted = ~(ignore | iscrowd)
-        areas = amodal_areas(annotations, images=images, indices=image[kept], counted=counted, where=where)
+        hidden = amodal_areas(annotations, images=images, indices=image[kept], counted=counted, where=where)
     return GroundTruth(
         images=images,
         categories=categories,
         image=image[kept],
         category=category[kept],
         bbox=bbox,
+        area=np.where(sized, areas, bbox[:, 2:].prod(1).clip(max=LARGEST_AREA)),
+        sized=sized,
         iscrowd=iscrowd,
         ignore=ignore,
         segmentation=read_segmentations(annotations, where, images=images, indices=image[kept]) if masks else None,
         ids=[entry.get('id') for entry in annotations],
         labels=np.array([index[entry['id']] for entry in data['categories']]),
         orphans=int((~kept).sum()),
-        amodal=areas,
+        amodal=hidden,
         values=values,
         notes=notes,
     )
 
 
-def beyond_all_sizes(area: Any) -> bool:
-    """Return whether an annotation's area is outside the reference API's range of all sizes, so that it is ignored."""
-    return isinstance(area, (int, float, np.number)) and bool(area < 0 or area > LARGEST_AREA)
+def area_of(area: Any) -> float:
+    """Return an annotation's area, NaN for what is none; those outside the reference API's range are ignored there."""
+    if not isinstance(area, (int, float, np.number)):
+        return float('nan')
+    try:
+        return float(area)
+    except OverflowError:
+        return float('inf') if area > 0 else float('-inf')
 
 
 def read_images(entries: list[dict], where: str, masks: bool) -> list[dict]:

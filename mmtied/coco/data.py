@@ -87,6 +87,8 @@ class GroundTruth(Entries):
         image: Index in ``images``, (n,).
         category: Index in ``categories``, (n,).
         bbox: x, y, width, height in pixels, (n, 4).
+        area: In square pixels, that of the box where the file has none, (n,).
+        sized: Whose area the file has, (n,) bool.
         iscrowd: (n,) bool.
         ignore: Annotations that neither count nor make a detection of theirs wrong, (n,) bool.
         segmentation: n run-length encodings or lists of polygons; None where no mask is needed.
@@ -104,6 +106,8 @@ class GroundTruth(Entries):
     image: np.ndarray
     category: np.ndarray
     bbox: np.ndarray
+    area: np.ndarray
+    sized: np.ndarray
     iscrowd: np.ndarray
     ignore: np.ndarray
     segmentation: list | None
@@ -140,6 +144,8 @@ class GroundTruth(Entries):
             image=self.image[chosen],
             category=self.category[chosen],
             bbox=self.bbox[chosen],
+            area=self.area[chosen],
+            sized=self.sized[chosen],
             iscrowd=self.iscrowd[chosen],
             ignore=self.ignore[chosen],
             segmentation=None if self.segmentation is None else [self.segmentation[row] for row in chosen],
@@ -159,6 +165,7 @@ class Detections(Entries):
         score: (n,).
         bbox: x, y, width, height in pixels, (n, 4); None where masks are evaluated.
         segmentation: n run-length encodings or lists of polygons; None where boxes are evaluated.
+        area: Of the boxes or masks in square pixels, (n,); None where sizes are not looked at.
         notes: What was left out or reinterpreted.
     """
 
@@ -167,6 +174,7 @@ class Detections(Entries):
     score: np.ndarray
     bbox: np.ndarray | None
     segmentation: list | None
+    area: np.ndarray | None = None
     notes: tuple[Note, ...] = ()
 
     def rows(self, chosen: np.ndarray) -> Detections:
@@ -185,6 +193,7 @@ class Detections(Entries):
             score=self.score[chosen],
             bbox=bbox,
             segmentation=segmentation,
+            area=None if self.area is None else self.area[chosen],
             notes=self.notes,
         )
 

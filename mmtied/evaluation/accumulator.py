@@ -20,6 +20,7 @@ from .matching import Candidates
 from .overlaps import find_overlaps
 from .pieces import within_limit
 from .scores import SCORES, ClassScores
+from .sizes import Size, detection_areas
 
 RECALLS = np.linspace(0, 1, 101)
 AT_75 = int(np.flatnonzero(np.isclose(IOU_THRESHOLDS, 0.75))[0])
@@ -144,18 +145,24 @@ class Accumulator:
         iou_type: str,
         ignored: np.ndarray | None = None,
         max_dets: int = MAX_DETECTIONS,
+        size: Size | None = None,
     ) -> Accumulator:
         """Match the detections of a set.
 
         Args:
-            truth, found, iou_type, ignored, max_dets: As of :class:`~mmtied.evaluation.engine.HotcocoEngine`.
+            truth, found, iou_type, ignored, max_dets, size: As of :class:`~mmtied.evaluation.engine.HotcocoEngine`.
         """
         uncounted = truth.uncounted if ignored is None else truth.uncounted | ignored
         found = found.rows(within_limit(found, max_dets))
+        other_size = np.zeros(len(found.score), dtype=bool)
+        if size is not None:
+            uncounted = uncounted | ~size.holds(truth.area)
+            other_size = ~size.holds(detection_areas(found, truth, iou_type) if found.area is None else found.area)
         least = IOU_THRESHOLDS[0]
         candidates = Candidates(truth, found, find_overlaps(truth, found, iou_type, least), least)
         matches = [candidates.match(threshold, uncounted) for threshold in IOU_THRESHOLDS]
-        right, counted = (np.stack(part) for part in zip(*((one.right, ~one.forgiven) for one in matches)))
+        right = np.stack([one.right for one in matches])
+        counted = np.stack([~one.forgiven & ~(other_size & (one.truth < 0)) for one in matches])
         # As the reference API breaks ties of score: by image, then by index in the file.
         order = np.lexsort((found.image, -found.score, found.category))
         instances = np.flatnonzero(~uncounted)

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from ..coco.data import Detections, GroundTruth
 from .pieces import cut
 from .scores import SCORES, Scores
+from .sizes import Size
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 MAX_DETECTIONS = 100  # of a class and image, as in COCO
@@ -34,6 +35,8 @@ class HotcocoEngine:
         ignored: Annotations that do not count, (n,) bool: neither they nor what matches them. Defaults to none but
             those that never count.
         max_dets: How many detections of a class and image count. Defaults to 100.
+        size: Of the instances that count; detections of another one that match nothing do not count either. Those have
+            areas then. Defaults to all.
         quiet: Whether to show no progress bar. Defaults to True.
     """
 
@@ -45,12 +48,14 @@ class HotcocoEngine:
         ignored: np.ndarray | None = None,
         quiet: bool = True,
         max_dets: int = MAX_DETECTIONS,
+        size: Size | None = None,
     ) -> None:
         self.pieces = cut(truth, found, iou_type=iou_type, max_dets=max_dets)
         self.evaluation = hotcoco_evaluation(self.pieces.truth, self.pieces.found, iou_type=iou_type, ignored=ignored)
         # One range of areas and one limit of detections: no other score is read.
         params = self.evaluation.params
-        params.area_rng, params.area_rng_lbl, params.max_dets = params.area_rng[:1], ['all'], [max_dets]
+        params.area_rng = [size.area_range] if size else params.area_rng[:1]
+        params.area_rng_lbl, params.max_dets = ['all'], [max_dets]
         self.evaluation.evaluate()
 
     def scores(self, parts: Sequence[np.ndarray]) -> list[Scores]:
@@ -79,6 +84,7 @@ class PycocotoolsEngine:
         ignored: np.ndarray | None = None,
         quiet: bool = True,
         max_dets: int = MAX_DETECTIONS,
+        size: Size | None = None,
     ) -> None:
         # Imported where it is used: it brings in the network libraries of its downloader.
         from pycocotools.coco import COCO
@@ -87,8 +93,7 @@ class PycocotoolsEngine:
         self.pieces = cut(truth, found, iou_type=iou_type, max_dets=max_dets)
         truth, found = self.pieces.truth, self.pieces.found
         shape = {'segmentation': found.masks} if iou_type == 'segm' else {'bbox': found.boxes.tolist()}
-        # Of a detection's area only the sign counts, and masks have no negative one.
-        areas = [1.0] * len(found.score) if iou_type == 'segm' else found.boxes[:, 2:].prod(1).tolist()
+        areas = _found_areas(found, iou_type).tolist()
         sets: tuple[dict[str, list], ...] = (
             {'bbox': truth.bbox.tolist(), 'area': _areas(truth, ignored).tolist()}
             | {'iscrowd': truth.iscrowd.astype(int).tolist()}
@@ -111,6 +116,8 @@ class PycocotoolsEngine:
             self.evaluation = COCOeval(*apis, iou_type)
             params = self.evaluation.params
             params.maxDets = [max_dets]
+            if size:
+                params.areaRng, params.areaRngLbl = [size.area_range], ['all']
             # IoUs of each image and class, then matches in each range of areas.
             steps = len(params.imgIds) * len(params.catIds) * (1 + len(params.areaRng))
             with tqdm(desc='pycocotools', total=steps, disable=quiet, delay=1, leave=False) as bar:
@@ -164,6 +171,8 @@ def hotcoco_evaluation(
     rows[:, 0], rows[:, 5], rows[:, 6] = found.image + 1, found.score, found.category + 1
     if not masks:
         rows[:, 1:5] = found.boxes
+    elif found.area is not None:
+        rows[:, 3], rows[:, 4] = found.area, 1  # a box of the mask's area, for which alone it is looked at
     dt = gt.load_res(rows, segmentation=found.masks if masks else None)
     return hotcoco.COCOeval(gt, dt, iou_type)
 
@@ -184,11 +193,18 @@ def _numbered(entries: Sequence[dict]) -> list[dict]:
 
 
 def _areas(truth: GroundTruth, ignored: np.ndarray | None) -> np.ndarray:
-    """The areas of the boxes, whatever the file says: only scores by size would need those of the masks."""
+    """The areas of the annotations, beyond all sizes for those that do not count."""
     uncounted = truth.ignore & ~truth.iscrowd
     if ignored is not None:
         uncounted[: len(ignored)] |= ignored  # Behind them are only copies of crowd regions.
-    return np.where(uncounted, IGNORED_AREA, truth.bbox[:, 2] * truth.bbox[:, 3])
+    return np.where(uncounted, IGNORED_AREA, truth.area)
+
+
+def _found_areas(found: Detections, iou_type: str) -> np.ndarray:
+    """The areas of the detections; where sizes are not looked at any of masks, of which none has a negative one."""
+    if found.area is not None:
+        return found.area
+    return np.ones(len(found.score)) if iou_type == 'segm' else found.boxes[:, 2:].prod(1)
 
 
 def _score(value: float) -> float:

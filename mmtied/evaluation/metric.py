@@ -52,10 +52,11 @@ class OcclusionMetric(CocoMetric):
     The keys are ``occlusion/bbox_mAP``, ``_mAP_50``, ``_mAP_75`` and ``_AR`` for all images, and the same with
     ``_r0`` or ``_r0.2-0.4`` for a bin (cumulative: ``_above0``, ``_from0.2``; of a word: ``_is_high``); likewise
     ``segm``. ``classwise`` adds ``occlusion/bbox_CLASS_precision`` and the same for each bin that has the class; signs
-    in the name of a class or in a word that MLflow would refuse are ``_``. ``miss_rate`` adds ``occlusion/bbox_MR2``
-    and ``_JI``; with CityPersons' setups there is ``_MR2_reasonable`` and so on. A bin without ground truth has -1, as
-    in the reference API. Values are not rounded; those of COCO are at ``max_dets`` detections of a class and image.
-    Errors and intervals are in the log's table.
+    in the name of a class or in a word that MLflow would refuse are ``_``. ``sizes`` adds ``_mAP_s0-32`` and so on, in
+    a bin ``_mAP_r0.2-0.4_s0-32``. ``miss_rate`` adds ``occlusion/bbox_MR2`` and ``_JI``; with CityPersons' setups there
+    is ``_MR2_reasonable`` and so on. A bin without ground truth has -1, as in the reference API. Values are not
+    rounded; those of COCO are at ``max_dets`` detections of a class and image. Errors and intervals are in the log's
+    table.
 
     mmengine's visualiser hands the values to its backends, such as TensorBoard, W&B and MLflow. They get the picture of
     the curve as well, ``occlusion_bbox.png``, by the iterations that were trained, as mmdet's own pictures.
@@ -232,6 +233,9 @@ def keys(iou_type: str, row: BinScores, classes: Mapping[str, str], label: str =
     scores = {f'mAP{name}': row.AP, f'mAP_50{name}': row.AP50, f'mAP_75{name}': row.AP75, f'AR{name}': row.AR}
     if row.pedestrians:
         scores |= {f'{score}{name}': row.pedestrians[score] for score in PEDESTRIAN_SCORES}
+    for cell in row.sizes:
+        size = f'{name}_s{cell.size_lower:g}-{cell.size_upper:g}'
+        scores |= {f'mAP{size}': cell.AP, f'mAP_50{size}': cell.AP50, f'mAP_75{size}': cell.AP75, f'AR{size}': cell.AR}
     scores |= {f'{classes[of_class]}_precision{name}': found.AP for of_class, found in row.per_class.items()}
     return {f'{iou_type}_{key}': -1.0 if value != value else value for key, value in scores.items()}
 

@@ -32,6 +32,7 @@ from .scores import (
     Scores,
 )
 from .settings import AMODAL, OcclusionOptions, OcclusionSettings
+from .sizes import Size, detection_areas, ranges
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -155,6 +156,7 @@ class Row:
     ignored: np.ndarray | None = None  # (annotations,) bool
     has_ratios: bool = True  # whether its images have occlusion ratios
     is_bin: bool = False
+    size: Size | None = None  # of a cell, whose instances of other sizes are ignored
 
     def counts(self, truth: GroundTruth) -> dict[str, int]:
         """Return how many images, instances and classes the row holds."""
@@ -234,6 +236,9 @@ def _evaluate(
         low = truth.bbox[:, 3] < settings.min_height
         truth, binned = replace(truth, ignore=truth.ignore | low), binned.leaving_out(low)
     rows = _rows(binned)
+    if settings.sizes:
+        detectors = [replace(found, area=detection_areas(found, truth, iou_type)) for found in detectors]
+        rows += _cells(rows, truth, settings.sizes)
     measured = [_measure(truth, found, rows=rows, settings=settings, quiet=quiet) for found in detectors]
     samples = [
         _bootstrap(truth, of_row, settings=settings, index=i, quiet=quiet) for i, of_row in enumerate(zip(*measured))
@@ -245,6 +250,7 @@ def _evaluate(
             found = found.rows(tall_enough(found, settings.min_height))
         scored = []
         for i, one in enumerate(of_detector):
+            counts = one.row.counts(truth)
             sampled, pedestrians = samples[i], one.pedestrian_scores()
             intervals = {}
             if sampled is not None:
@@ -254,15 +260,21 @@ def _evaluate(
                     label=one.row.label,
                     lower=one.row.lower,
                     upper=one.row.upper,
-                    **one.row.counts(truth),
+                    images=counts['images'],
+                    instances=counts['instances'],
+                    classes=counts['classes'],
                     scores=one.scores,
                     errors=one.errors,
                     pedestrians=pedestrians,
                     interval=intervals,
                     random=_band(one, pool, settings=settings, index=i, quiet=quiet),
                     per_class=one.class_scores() if settings.per_class else {},
+                    size_lower=one.row.size.lower if one.row.size else None,
+                    size_upper=one.row.size.upper if one.row.size else None,
                 )
             )
+        if settings.sizes:
+            scored = _with_cells(scored, len(settings.sizes))
         results.append(
             OcclusionResult(
                 all=scored[0],
@@ -295,31 +307,54 @@ def _rows(binned: Binned) -> list[Row]:
     return [*rows, Row(binned.without, lower=None, upper=None, images=without, has_ratios=False)]
 
 
+def _cells(rows: Sequence[Row], truth: GroundTruth, edges: Sequence[float]) -> list[Row]:
+    """The instances of each size in each row, row by row."""
+    cells = []
+    # Cells of one size that ignore nothing else share what they ignore, and so are matched together.
+    others = [(size, ~size.holds(truth.area)) for size in ranges(edges)]
+    for row in rows:
+        for size, other in others:
+            ignored = other if row.ignored is None else other | row.ignored
+            cells.append(replace(row, label=f'{row.label}, {size.label}', ignored=ignored, is_bin=False, size=size))
+    return cells
+
+
+def _with_cells(scored: Sequence[BinScores], count: int) -> list[BinScores]:
+    """Return the rows, each with its cells, of which there are ``count``; behind all rows are those of each."""
+    rows = len(scored) // (1 + count)
+    return [
+        replace(row, sizes=list(scored[rows + i * count : rows + (i + 1) * count]))
+        for i, row in enumerate(scored[:rows])
+    ]
+
+
 def _measure(
     truth: GroundTruth, found: Detections, rows: Sequence[Row], settings: OcclusionSettings, quiet: bool
 ) -> list[Measured]:
-    """Return what a detector reaches in each row; rows that ignore nothing are matched together."""
+    """Return what a detector reaches in each row; rows that ignore the same are matched together."""
     measured: dict[int, Measured] = {}
     pedestrians = PedestrianMatcher(truth, found, settings.min_height) if settings.miss_rate else None
     if settings.min_height:
         found = found.rows(tall_enough(found, settings.min_height))
-    together = [i for i, row in enumerate(rows) if row.ignored is None]
+    groups: dict[int, list[int]] = {}
+    for i, row in enumerate(rows):
+        groups.setdefault(id(row.ignored), []).append(i)
     with ThreadPoolExecutor(1) as pool:
         # Beside the engine, which leaves Python's lock to others while it matches.
         hits = pool.submit(Hits.of, truth, found, settings.matched, score_thr=settings.score_thr)
-        for group in (together, *([i] for i, row in enumerate(rows) if row.ignored is not None)):
-            parts, ignored = [rows[i].images for i in group], rows[group[0]].ignored
+        for group in groups.values():
+            parts, ignored, size = [rows[i].images for i in group], rows[group[0]].ignored, rows[group[0]].size
             engine = ENGINES[settings.engine](
-                truth, found, settings.matched, ignored=ignored, quiet=quiet, max_dets=settings.max_dets
+                truth, found, settings.matched, ignored=ignored, quiet=quiet, max_dets=settings.max_dets, size=size
             )
             scores = engine.scores(parts)
             errors = count_errors(hits.result(), parts, ignored=ignored)
             accumulator = None
             if settings.bootstrap or settings.random_subsets or settings.per_class:
                 accumulator = Accumulator.of(
-                    truth, found, settings.matched, ignored=ignored, max_dets=settings.max_dets
+                    truth, found, settings.matched, ignored=ignored, max_dets=settings.max_dets, size=size
                 )
-            of_pedestrians = pedestrians.row(ignored) if pedestrians else None
+            of_pedestrians = pedestrians.row(ignored) if pedestrians and size is None else None
             for i, of_row, errors_of_row in zip(group, scores, errors):
                 measured[i] = Measured(
                     rows[i], of_row, errors=errors_of_row, accumulator=accumulator, pedestrians=of_pedestrians
@@ -338,7 +373,7 @@ def _bootstrap(
     if not settings.bootstrap or not row.has_ratios or row.counts(truth)['images'] < FEWEST:
         return None
     kinds: list[list[Sampled]] = [[one.matches for one in measured]]
-    if settings.miss_rate:
+    if settings.miss_rate and row.size is None:
         kinds.append([one.pedestrians for one in measured if one.pedestrians])
     # A seed decides the samples, so that those of all scores are the same.
     samples = [

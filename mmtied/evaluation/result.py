@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,8 @@ from .pieces import within_limit
 from .resampling import FEWEST
 from .scores import SHOWN, BinScores, Difference, Differences
 from .settings import OcclusionSettings
-from .table import Table, class_table, difference_table, error_table, overview_table, score_table
+from .sizes import FEW_INSTANCES
+from .table import Table, class_table, difference_table, error_table, overview_table, score_table, size_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -151,21 +152,27 @@ class OcclusionResult(_Shown):
         return [self.all, *self.bins, *([self.unassigned] if self.unassigned.images else [])]
 
     def records(self) -> list[dict[str, Any]]:
-        """Return one flat record for each row, and behind it one for each of its classes; None for NaN."""
+        """Return one flat record for each row, behind it one for each of its sizes and classes; None for NaN."""
         records = []
         for row in self.rows():
-            content = row.to_dict()
-            record = {'model': self.name, 'bin': content.pop('label'), 'class': None}
-            nested = {key: content.pop(key) for key in ('errors', 'interval', 'random', 'per_class')}
-            record |= content | (nested['errors'] or {})
-            for score, (low, high) in nested['interval'].items():
-                record |= {f'{score}_low': low, f'{score}_high': high}
-            for score, (low, mean, high) in nested['random'].items():
-                record |= {f'{score}_random_low': low, f'{score}_random_mean': mean, f'{score}_random_high': high}
-            records.append(record)
-            for name, scores in nested['per_class'].items():
+            records.append(self._record(row, row.label))
+            records += [self._record(cell, row.label) for cell in row.sizes]
+            for name, scores in row.to_dict()['per_class'].items():
                 records.append({'model': self.name, 'bin': row.label, 'class': name} | scores)
         return _filled(records)
+
+    def _record(self, row: BinScores, label: str) -> dict[str, Any]:
+        """Return a row, or a cell of it, as a flat record."""
+        content = row.to_dict() | {'label': label}
+        record = {'model': self.name, 'bin': content.pop('label'), 'class': None}
+        nested = {key: content.pop(key) for key in ('errors', 'interval', 'random', 'per_class')}
+        content.pop('sizes', None)
+        record |= content | (nested['errors'] or {})
+        for score, (low, high) in nested['interval'].items():
+            record |= {f'{score}_low': low, f'{score}_high': high}
+        for score, (low, mean, high) in nested['random'].items():
+            record |= {f'{score}_random_low': low, f'{score}_random_mean': mean, f'{score}_random_high': high}
+        return record
 
     @property
     def manifest_columns(self) -> tuple[str, ...]:
@@ -259,6 +266,8 @@ class OcclusionResult(_Shown):
                 remarks.append(f'{counted(lacking, "instance has", "instances have")} no amodal mask: {where}.')
         if not (truth.values and truth.values.words):
             remarks += self._of_edges(what)
+        if settings.sizes:
+            remarks += self._of_sizes(settings.sizes)
         few = [f'{row.label} ({row.images})' for row in self.bins if 0 < row.images < FEW_IMAGES]
         if few:
             remarks.append(
@@ -290,6 +299,27 @@ class OcclusionResult(_Shown):
             remarks.append(f'{lacking} no {values.name}: a row of their own, in no bin.')
         return remarks
 
+    def _of_sizes(self, edges: Sequence[float]) -> list[str]:
+        """Say whose size is that of the box, who is of two sizes, and how many cells hold few."""
+        truth = self.ground_truth
+        counted_in, remarks = ~truth.uncounted, []
+        boxed = int((counted_in & ~truth.sized).sum())
+        if boxed:
+            have, their = ('instance has', 'its') if boxed == 1 else ('instances have', 'their')
+            remarks.append(f"{boxed:,} {have} no 'area': {their} size is that of the box.")
+        twice = int((counted_in & np.isin(truth.area, np.square(edges[1:]))).sum())
+        if twice:
+            count = counted(twice, 'instance lies', 'instances lie')
+            remarks.append(f'{count} on an edge of sizes and count in both, as in COCO.')
+        cells = [cell for row in (self.all, *self.bins) for cell in row.sizes if cell.instances]
+        few = sum(cell.instances < FEW_INSTANCES for cell in cells)
+        if few:
+            remarks.append(
+                f'{few} of {len(cells)} cells of size and occlusion hold fewer than {FEW_INSTANCES} instances and are '
+                'marked (*, grey): their scores are hardly more than chance.'
+            )
+        return remarks
+
     def _of_edges(self, what: str) -> list[str]:
         """Say which edges are out of reach, and which bins are empty."""
         settings, ratios = self.settings, self.binned_ratios
@@ -313,6 +343,8 @@ class OcclusionResult(_Shown):
         """Return scores, errors and, where they were asked for, classes as tables of text."""
         rows = self.rows()
         tables = [score_table(self.name, self.settings, rows), error_table(self.name, self.settings, rows)]
+        if self.settings.sizes:
+            tables.insert(1, size_table(self.name, self.settings, rows))
         if self.settings.per_class:
             tables.append(class_table(self.name, [self.all, *self.bins]))
         return tables

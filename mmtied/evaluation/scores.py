@@ -147,6 +147,8 @@ class BinScores(_Scored):
         random: AP and the others -> lower end, mean and upper end (95%) of random image subsets as large as the bin;
             empty without them.
         per_class: Class -> its scores, for the classes that have an instance; empty unless asked for.
+        sizes: The cells of the row: its instances of each size; empty unless asked for.
+        size_lower, size_upper: Of a cell, the side in pixels of a square of the least and of the largest area.
     """
 
     label: str
@@ -161,6 +163,17 @@ class BinScores(_Scored):
     interval: dict[str, tuple[float, float]] = field(default_factory=dict)
     random: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     per_class: dict[str, ClassScores] = field(default_factory=dict)
+    sizes: list[BinScores] = field(default_factory=list)
+    size_lower: float | None = None
+    size_upper: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row as json content, as every row's; keys of sizes are there where these were asked for."""
+        content = super().to_dict()
+        if self.size_lower is None:
+            del content['size_lower'], content['size_upper']
+        cells = [cell.to_dict() for cell in self.sizes]
+        return content | {'sizes': cells} if cells else {key: content[key] for key in content if key != 'sizes'}
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ The fields of :class:`OcclusionSettings` and of :class:`OcclusionBins` are the l
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -19,6 +20,7 @@ from .engine import ENGINES, MAX_DETECTIONS
 from .gate import read_margins
 from .regions import DEFINITIONS
 from .scores import PEDESTRIAN_SCORES
+from .sizes import LARGEST
 
 AMODAL = 'amodal'  # the definition that is read from masks of what is hidden
 IOU_TYPES = ('bbox', 'segm')
@@ -96,6 +98,14 @@ class OcclusionSettings:
         least=1,
         metavar='N',
     )
+    sizes: tuple[float, ...] | None = option(
+        None,
+        'also report the instances of each size in each row: ascending edges from 0, each the side in pixels of a '
+        "square of the area; 0 32 96 are COCO's small, medium and large",
+        otherwise='all sizes together',
+        several=True,
+        metavar='SIDE',
+    )
     per_class: bool = option(False, 'also report AP and AP75 of each class')
     bootstrap: int = option(
         0, 'number of bootstrap samples of the images, for 95% intervals; 1000 is good', least=0, metavar='N'
@@ -155,6 +165,8 @@ class OcclusionSettings:
         if self.classes is not None:
             names = [self.classes] if isinstance(self.classes, str) else self.classes
             object.__setattr__(self, 'classes', tuple(str(name) for name in names))
+        if self.sizes is not None:
+            self._check_sizes(self.sizes)
         if self.gate is not None:
             texts = [self.gate] if isinstance(self.gate, str) else self.gate
             object.__setattr__(self, 'gate', tuple(str(text) for text in texts))
@@ -185,6 +197,17 @@ class OcclusionSettings:
             raise ValueError(f"iou_type='segm' must be 'bbox' for {name}, which is of boxes")
         if self.region is None and self.definition in DEFINITIONS and self.definition != 'hybrid' and not self.keyed:
             object.__setattr__(self, 'region', 'bbox')
+
+    def _check_sizes(self, sizes: tuple[float, ...]) -> None:
+        """Keep sizes as numbers that ascend from 0."""
+        wrong = f'sizes={sizes!r} must be two or more sides in pixels that ascend from 0, such as 0 32 96'
+        try:
+            edges = tuple(float(side) for side in sizes)
+        except (TypeError, ValueError):
+            raise ValueError(wrong) from None
+        if len(edges) < 2 or edges[0] != 0 or not all(low < high < LARGEST for low, high in pairwise(edges)):
+            raise ValueError(wrong)
+        object.__setattr__(self, 'sizes', edges)
 
     def _check_key(self) -> None:
         """Check that nothing beside a key says what occlusion is; keys of annotations bin instances."""
@@ -307,6 +330,7 @@ class OcclusionOptions(TypedDict, total=False):
     min_height: float
     engine: str
     max_dets: int
+    sizes: tuple[float, ...] | None
     per_class: bool
     bootstrap: int
     random_subsets: int

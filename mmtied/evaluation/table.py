@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ..utils.text_table import align
 from .scores import PEDESTRIAN_SCORES, SCORES, SHOWN, BinScores, Difference, Differences
 from .settings import OcclusionSettings
+from .sizes import FEW_INSTANCES, ranges
 
 IN_LATEX = {character: f'\\{character}' for character in '&%$#_{}'}
 IN_LATEX |= {'\\': r'\textbackslash{}', '~': r'\textasciitilde{}', '^': r'\textasciicircum{}'}
@@ -62,6 +63,20 @@ def score_table(name: str, settings: OcclusionSettings, rows: Sequence[BinScores
             if any(score in getattr(row, kind) for row in rows):
                 columns[f'{score} {title}'] = [span(getattr(row, kind).get(score)) for row in rows]
     return Table(f'{name}: {settings.title}', columns)
+
+
+def size_table(name: str, settings: OcclusionSettings, rows: Sequence[BinScores]) -> Table:
+    """Return AP and AP75 of the instances of each size in every row, with how many there are; '*' marks few."""
+    columns = {'occlusion': [row.label for row in rows]}
+    for score in SHOWN:
+        for i, size in enumerate(ranges(settings.sizes or ())):
+            columns[f'{score} {size.label}'] = [_cell(row.sizes[i], score) for row in rows]
+    return Table(f'{name}: by size, the side in pixels of a square of the area (and instances)', columns)
+
+
+def _cell(cell: BinScores, score: str) -> str:
+    few = '*' if cell.instances < FEW_INSTANCES else ''
+    return f'{percent(cell.scores[score])} ({cell.instances}){few}' if cell.instances else '-'
 
 
 def error_table(name: str, settings: OcclusionSettings, rows: Sequence[BinScores]) -> Table:

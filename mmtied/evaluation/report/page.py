@@ -17,11 +17,14 @@ from ...utils.pages import fill_template
 from ...utils.words import listed
 from ..curve import AREAS, BAND, COLOURS
 from ..result import OcclusionComparison, OcclusionResult
-from ..scores import SHOWN, Differences
+from ..scores import SHOWN, BinScores, Differences
+from ..sizes import FEW_INSTANCES, ranges
+from ..table import percent
 from .cards import make_cards
 
 # Of the detectors, as MARKERS of the curve.
 SYMBOLS = ('circle', 'square', 'triangle-up', 'diamond', 'triangle-down', 'star', 'x', 'cross')
+GREY = '#e3e6ea'
 TEMPLATE = Path(__file__).with_name('page.html.j2')
 LAYOUT: dict[str, Any] = {
     'template': 'simple_white',
@@ -53,6 +56,8 @@ def save_report(
     figures = [curve_figure(results, score) for score in SHOWN]
     if isinstance(result, OcclusionComparison):
         figures += [difference_figure(result.differences, score) for score in SHOWN]
+    if results[0].settings.sizes:
+        figures += [size_figure(one, score, len(results) > 1) for one in results for score in SHOWN]
     figures.append(ratio_figure(results[0]))
     orders, cards = make_cards(results, image_dir) if image_dir else ([], [])
     page = fill_template(
@@ -141,6 +146,38 @@ def with_room(figure: go.Figure) -> go.Figure:
 def error_bars(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, Any]:
     """Return the ends of intervals about values, as plotly takes them; NaN draws none."""
     return {'type': 'data', 'symmetric': False, 'array': high - values, 'arrayminus': values - low}
+
+
+def size_figure(result: OcclusionResult, score: str, named: bool) -> go.Figure:
+    """Return a score of each size in each bin as a heat map with counts; cells of few instances are grey.
+
+    Args:
+        result: Of one detector.
+        score: 'AP' or another.
+        named: Whether the detector's name stands above it.
+    """
+    sizes = ranges(result.settings.sizes or ())
+    cells = [[row.sizes[i] for row in result.bins] for i in range(len(sizes))]
+    shares = 100 * np.array([[cell.scores[score] for cell in line] for line in cells])
+    counts = np.array([[cell.instances for cell in line] for line in cells])
+    few = counts < FEW_INSTANCES
+    place = {'x': [escape(row.label) for row in result.bins], 'y': [size.label for size in sizes]}
+    look = {'texttemplate': '%{text}', 'hoverinfo': 'skip', 'xgap': 2, 'ygap': 2}
+    figure = go.Figure(layout=LAYOUT)
+    scale = {'colorscale': 'Blues', 'zmin': 0, 'zmax': 100, 'colorbar': {'thickness': 10, 'ticksuffix': ' %'}}
+    grey = {'colorscale': [[0, GREY], [1, GREY]], 'showscale': False}
+    for shown, colours in ((~few, scale), (few & (counts > 0), grey)):
+        text = np.where(shown, [[_in_cell(cell, score) for cell in line] for line in cells], '')
+        figure.add_heatmap(z=np.where(shown, shares, np.nan), text=text, **place, **look, **colours)
+    note = f'<br><span style="font-size: 11px">grey: fewer than {FEW_INSTANCES} instances</span>'
+    figure.update_xaxes(title=escape(result.settings.quantity) + note, type='category', showgrid=False)
+    figure.update_yaxes(title='size, pixels', type='category')
+    title = {'text': f'{score} by size and occlusion, %', 'subtitle': {'text': escape(result.name) if named else ''}}
+    return figure.update_layout(title=title, hovermode=False, margin_b=70, margin_t=64 if named else 40)
+
+
+def _in_cell(cell: BinScores, score: str) -> str:
+    return f'{percent(cell.scores[score])}<br>n = {cell.instances}' if cell.instances else ''
 
 
 def ratio_figure(result: OcclusionResult) -> go.Figure:
