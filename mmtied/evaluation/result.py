@@ -47,8 +47,12 @@ class _Shown(ABC):
         """Say in words what the scores do not."""
 
     @abstractmethod
+    def comparisons(self) -> list[Table]:
+        """Return tables of detectors beside each other."""
+
+    @abstractmethod
     def tables(self) -> list[Table]:
-        """Return tables of text."""
+        """Return tables of text: the comparisons, then those of each detector."""
 
     def to_pandas(self) -> DataFrame:
         """Return the records as a table; needs pandas."""
@@ -339,6 +343,10 @@ class OcclusionResult(_Shown):
             remarks.append(f'No {what} falls into {", ".join(empty)}: the largest ratio is {ratios.max():.3g}.')
         return remarks
 
+    def comparisons(self) -> list[Table]:
+        """None, of a single detector."""
+        return []
+
     def tables(self) -> list[Table]:
         """Return scores, errors and, where they were asked for, classes as tables of text."""
         rows = self.rows()
@@ -438,14 +446,17 @@ class OcclusionComparison(_Shown):
             remarks.append(f'The gate lets pass what has no interval: {listed(self.gate.without_interval)}.')
         return remarks
 
-    def tables(self) -> list[Table]:
-        """Return the differences, and then the tables of each; of more than two, first all scores side by side."""
+    def comparisons(self) -> list[Table]:
+        """Return the differences from the first; of more than two detectors, before them the scores of all."""
         tables = []
         if len(self.results) > 2:
             rows = {result.name: [result.all, *result.bins] for result in self.results}
             tables = [overview_table(score, rows) for score in SHOWN]
-        tables += [difference_table(differences) for differences in self.differences]
-        return tables + [table for result in self.results for table in result.tables()]
+        return tables + [difference_table(differences) for differences in self.differences]
+
+    def tables(self) -> list[Table]:
+        """Return the comparisons, and then the tables of each."""
+        return self.comparisons() + [table for result in self.results for table in result.tables()]
 
 
 def counted(count: int, one: str, many: str) -> str:

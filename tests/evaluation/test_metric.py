@@ -308,7 +308,7 @@ class Heard(OcclusionMetric):
         return self.said
 
 
-def trained(backend: dict, ann_file: str, folder) -> dict[str, float]:
+def trained(backends: list[dict], ann_file: str, folder) -> dict[str, float]:
     """Train for two epochs of two iterations in mmengine's loop, and return what the metric said last."""
     samples = data()[1]
     indices = Set({'index': i} for i in range(len(samples)))
@@ -324,7 +324,7 @@ def trained(backend: dict, ann_file: str, folder) -> dict[str, float]:
         val_cfg=dict(),
         val_evaluator=Evaluator([metric]),
         default_hooks=dict(checkpoint=None),
-        visualizer=dict(type='Visualizer', vis_backends=[backend], name='here'),
+        visualizer=dict(type='mmdet.DetLocalVisualizer', vis_backends=backends, name='here'),
         experiment_name='here',
         cfg=Config(dict(work_dir=str(folder))),
     )
@@ -338,11 +338,11 @@ def of_each_kind(said: dict[str, float]) -> bool:
     return all(0 < said[f'occlusion/{name}'] < 1 for name in names)
 
 
-def test_tensorboard_gets_values_and_the_curve(ann_file, tmp_path):
+def test_tensorboard_and_a_folder_get_values_and_the_curve(ann_file, tmp_path):
     pytest.importorskip('tensorboard', reason='needs tensorboard')
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    said = trained(dict(type='TensorboardVisBackend'), ann_file, tmp_path)
+    said = trained([dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')], ann_file, tmp_path)
     assert of_each_kind(said)
     (file,) = tmp_path.rglob('*tfevents*')
     events = EventAccumulator(str(file))
@@ -355,6 +355,8 @@ def test_tensorboard_gets_values_and_the_curve(ann_file, tmp_path):
     drawn = cv2.imdecode(np.frombuffer(pictures[-1].encoded_image_string, dtype=np.uint8), cv2.IMREAD_COLOR)
     assert drawn.shape == (440, 900, 3)
     assert (np.abs(drawn.astype(int) - (180, 111, 31)).max(2) < 40).any()  # the blue of the first detector, in BGR
+    files = sorted(path.name for path in tmp_path.rglob('vis_image/*.png'))
+    assert files == [f'occlusion_{kind}.png_{step}.png' for kind in ('bbox', 'segm') for step in (2, 4)]
 
 
 def test_wandb_gets_values_and_the_curve(ann_file, tmp_path, monkeypatch):
@@ -365,7 +367,7 @@ def test_wandb_gets_values_and_the_curve(ann_file, tmp_path, monkeypatch):
     summaries = []
     finish = wandb.Run.finish
     monkeypatch.setattr(wandb.Run, 'finish', lambda run, *_, **__: summaries.append(dict(run.summary)) or finish(run))
-    said = trained(backend, ann_file, tmp_path)
+    said = trained([backend], ann_file, tmp_path)
     wandb.finish()
     assert of_each_kind(said)
     assert {key: summaries[0][key] for key in said} == pytest.approx(said)
@@ -379,7 +381,7 @@ def test_mlflow_gets_values_and_the_curve(ann_file, tmp_path, monkeypatch):
     place = str(tmp_path / 'artifacts')
     backend = dict(type='MLflowVisBackend', tracking_uri=uri, artifact_location=place, exp_name='here')
     try:
-        said = trained(backend, ann_file, tmp_path)
+        said = trained([backend], ann_file, tmp_path)
     finally:
         mlflow.end_run()
     assert of_each_kind(said)
@@ -389,12 +391,6 @@ def test_mlflow_gets_values_and_the_curve(ann_file, tmp_path, monkeypatch):
     assert [entry.step for entry in client.get_metric_history(run.info.run_id, 'occlusion/bbox_mAP')] == [1, 2]
     pictures = {entry.path for entry in client.list_artifacts(run.info.run_id)}
     assert {'occlusion_bbox.png', 'occlusion_segm.png'} <= pictures
-
-
-def test_mmengines_own_folder_gets_the_curve(ann_file, tmp_path):
-    trained(dict(type='LocalVisBackend'), ann_file, tmp_path)
-    pictures = sorted(path.name for path in tmp_path.rglob('vis_image/*.png'))
-    assert pictures == [f'occlusion_{kind}.png_{step}.png' for kind in ('bbox', 'segm') for step in (2, 4)]
 
 
 def test_no_curve_is_drawn_outside_a_run(ann_file, monkeypatch):

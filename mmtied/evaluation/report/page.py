@@ -69,7 +69,7 @@ def save_report(
         remarks=result.remarks(),
         plotly=get_plotlyjs(),
         figures=[figure_html(figure) for figure in figures],
-        tables=result.tables(),
+        comparisons=result.comparisons(),
         orders=orders,
         cards=cards,
         colours=COLOURS,

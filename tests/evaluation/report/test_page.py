@@ -35,7 +35,8 @@ def with_curves(browser, path, width: int):
 
 def visible(page, selector: str, value: str = '1') -> list:
     """A value of each element that is drawn; `e` is the element."""
-    elements = f'[...document.querySelectorAll({json.dumps(selector)})].filter(e => e.getClientRects().length)'
+    drawn = 'e.getClientRects().length && e.checkVisibility()'
+    elements = f'[...document.querySelectorAll({json.dumps(selector)})].filter(e => {drawn})'
     return page.evaluate(f'{elements}.map(e => {value})')
 
 
@@ -87,23 +88,28 @@ def test_page_of_two_detectors(browser, scenes, tmp_path, width, iou_type):
     page.close()
 
 
-@pytest.mark.parametrize('width', WIDTHS)
-def test_page_of_eight_detectors(browser, scenes, tmp_path, width):
+def test_page_of_eight_detectors_on_a_phone_and_printed(browser, scenes, tmp_path):
     truth, found, half, images = scenes
     more = [found[k::7] for k in range(6)]
     names = [f'detector-{i}_with_a_name_as_long_as_a_config' for i in range(8)]
-    result = compare_occlusion(truth, found, half, more=more, names=names, bootstrap=5, gate=['AP:.01'])
-    page, said = with_curves(browser, save_report(result, tmp_path / 'report.html', images), width)
-    assert page.evaluate('document.documentElement.scrollWidth') <= width
-    curve = page.locator('.figure').first
+    options = dict(bootstrap=5, random_subsets=5, per_class=True, gate=['AP:.01'])
+    result = compare_occlusion(truth, found, half, more=more, names=names, **options)
+    page, said = with_curves(browser, save_report(result, tmp_path / 'report.html', images), 400)
+    assert page.evaluate('document.documentElement.scrollWidth') <= 400
     assert page.locator('.gate.failed').text_content() == f'{result.gate}.'
-    assert curve.locator('.scatterlayer .trace').count() == 8
-    assert curve.locator('.legendtext').all_text_contents() == names
+    curve = page.locator('.figure').first
+    assert curve.locator('.scatterlayer .trace').count() == 8 + 3  # and the band, which is three
+    assert curve.locator('.legendtext').all_text_contents() == ['random subsets', *names]
     # The legend lies below the axis' title.
     title, legend = curve.locator('.xtitle').bounding_box(), curve.locator('.legend').bounding_box()
     assert title['y'] + title['height'] <= legend['y']
     fills = page.evaluate("[...document.querySelectorAll('[class^=key]')].map(e => getComputedStyle(e).fill)")
     assert len(set(fills)) == 1 + 8
+    # The tables of each are folded, the comparisons are not.
+    assert visible(page, 'h3', 'e.innerText') == [table.title for table in result.comparisons()]
+    page.locator('summary').nth(2).click()
+    assert visible(page, 'details h3', 'e.innerText') == [table.title for table in result.results[2].tables()]
+    page.locator('summary').nth(2).click()
     # An order draws the detectors that it is about.
     assert visible(page, '.toggle', 'e.checked') == [True] * 3 + [False] * 6
     page.locator('#order').select_option(label=f'{names[4]} loses most to {names[0]}')
@@ -112,13 +118,32 @@ def test_page_of_eight_detectors(browser, scenes, tmp_path, width):
     page.locator('#order').select_option(label=f'lowest F1 of {names[7]}')
     assert [i for i, checked in enumerate(visible(page, '.toggle', 'e.checked')) if checked] == [0, 8]
     assert page.locator('.card').count() <= 120
+
+    # On A4 across, 1,032 pixels of 1/96 inch inside the margins, nothing is cut off, and what is clicked is away.
+    page.evaluate("addEventListener('beforeprint', () => window.printed = true)")
+    assert page.pdf(prefer_css_page_size=True).startswith(b'%PDF')
+    assert page.evaluate('window.printed')
+    assert max(visible(page, '.main-svg', 'e.getBoundingClientRect().right')) <= 400  # as it was
+    assert visible(page, 'h3', 'e.innerText') == [table.title for table in result.comparisons()]
+    page.set_viewport_size({'width': 1032, 'height': 700})
+    page.emulate_media(media='print')
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate('document.documentElement.scrollWidth') <= 1032
+    assert set(visible(page, '.main-svg', 'e.getBoundingClientRect().width')) == {500}
+    assert len(set(visible(page, '.figure', 'e.getBoundingClientRect().left'))) == 2  # two beside each other
+    assert len(visible(page, 'table')) == len(result.tables())
+    assert max(visible(page, 'table', 'e.getBoundingClientRect().right')) <= 1032
+    assert not visible(page, 'button, input')
+    assert visible(page, '.controls label', 'e.innerText.trim()')[1:3] == ['ground truth', names[7]]
     assert said == []
     page.close()
 
 
-def test_tables_can_be_copied(browser, tmp_path):
+def test_page_without_pictures_or_resampling_has_tables_to_copy(browser, tmp_path):
     result = evaluate_occlusion(*made_up(), name='a_b | 50%', per_class=True)
     page, said = with_curves(browser, save_report(result, tmp_path / 'report.html'), 400)
+    assert page.locator('.figure').count() == 3
+    assert page.locator('.card, .controls, details').count() == 0
     page.context.grant_permissions(['clipboard-read', 'clipboard-write'])
     buttons = page.locator('.copy button')
     assert buttons.count() == 2 * len(result.tables())
@@ -135,38 +160,6 @@ def test_tables_can_be_copied(browser, tmp_path):
     page.wait_for_function("[...document.querySelectorAll('.copy button')].every(e => e.textContent != 'copied')")
     assert set(buttons.all_text_contents()) == {'Markdown', 'LaTeX'}
     assert page.evaluate('document.documentElement.scrollWidth') <= 400
-    assert said == []
-    page.close()
-
-
-def test_printed_page(browser, scenes, tmp_path):
-    """On A4 across, 1,032 pixels of 1/96 inch inside the margins, nothing is cut off, and what is clicked is away."""
-    truth, found, half, images = scenes
-    result = compare_occlusion(
-        truth, found, half, more=[found[::3]], names=['a', 'b', 'c'], bootstrap=5, random_subsets=5, per_class=True
-    )
-    page, said = with_curves(browser, save_report(result, tmp_path / 'report.html', images), 400)
-    page.evaluate("addEventListener('beforeprint', () => window.printed = true)")
-    assert page.pdf(prefer_css_page_size=True).startswith(b'%PDF')
-    assert page.evaluate('window.printed')
-    assert max(visible(page, '.main-svg', 'e.getBoundingClientRect().right')) <= 400  # as it was
-    page.set_viewport_size({'width': 1032, 'height': 700})
-    page.emulate_media(media='print')
-    page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert page.evaluate('document.documentElement.scrollWidth') <= 1032
-    assert set(visible(page, '.main-svg', 'e.getBoundingClientRect().width')) == {500}
-    assert len(set(visible(page, '.figure', 'e.getBoundingClientRect().left'))) == 2  # two beside each other
-    assert max(visible(page, 'table', 'e.getBoundingClientRect().right')) <= 1032
-    assert not visible(page, 'button, input')
-    assert visible(page, '.controls label', 'e.innerText.trim()')[1:4] == ['ground truth', 'a', 'b']
-    assert said == []
-    page.close()
-
-
-def test_page_without_pictures_or_resampling(browser, tmp_path):
-    page, said = with_curves(browser, save_report(evaluate_occlusion(*made_up()), tmp_path / 'report.html'), 1400)
-    assert page.locator('.figure').count() == 3
-    assert page.locator('.card, .controls').count() == 0
     assert said == []
     page.close()
 
