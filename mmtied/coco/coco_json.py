@@ -185,6 +185,8 @@ def read_images(entries: list[dict], where: str, masks: bool) -> list[dict]:
     images = []
     for image in entries:
         name = image.get('file_name')
+        if name is None and image.get('coco_url') is not None:  # LVIS's has folder and name behind the host
+            name = '/'.join(as_text(image['coco_url']).split('/')[-2:])
         images.append({'id': image['id'], 'file_name': '' if name is None else as_text(name)})
         for key in ('width', 'height'):
             value = image.get(key)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .columns import Ids
+from .lvis import Federation
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ class GroundTruth(Entries):
         labels: Index in ``categories`` of each category of the file, which mmdet calls its label, (categories,).
         orphans: Number of annotations of images that the file does not list; left out, as the reference API does.
         values: What images or annotations have under a key; None where none was asked for.
+        federation: Which classes each image was searched for, by LVIS's rules; None for all.
         notes: What else was left out or reinterpreted.
     """
 
@@ -116,6 +118,7 @@ class GroundTruth(Entries):
     orphans: int
     amodal: np.ndarray | None = None
     values: KeyValues | None = None
+    federation: Federation | None = None
     notes: tuple[Note, ...] = ()
 
     @cached_property
@@ -127,6 +130,13 @@ class GroundTruth(Entries):
     def category_ids(self) -> Ids:
         """What refers to a category."""
         return Ids(self.categories)
+
+    @property
+    def searched(self) -> Federation:
+        """``federation`` for where LVIS's rules are followed, and so must be there."""
+        if self.federation is None:
+            raise ValueError("LVIS's rules need to know which classes each image was searched for")
+        return self.federation
 
     @property
     def uncounted(self) -> np.ndarray:

@@ -15,6 +15,7 @@ from .coco_json import check_ground_truth, check_results, iou_type_of, read_json
 from .data import Detections, GroundTruth, Note
 from .key import Key
 from .lenient import mend_ground_truth, mend_results
+from .lvis import has_federation, read_federation, without_empty
 from .mmdet_pickle import is_pickle, read_pickle
 from .other_formats import is_other_format, read_other_format
 from .references import check_order, names_files, numbers_classes, refer_by_name, refer_to_files
@@ -35,6 +36,7 @@ def read_sets(
     image_dir: File | None = None,
     by: Key | None = None,
     amodal: bool = False,
+    lvis: bool = False,
     quiet: bool = True,
 ) -> tuple[GroundTruth, list[Detections], str]:
     """Read and check a ground truth and results of it.
@@ -53,6 +55,7 @@ def read_sets(
             format has them.
         by: What is binned, if it stands under a key. Defaults to None.
         amodal: Whether amodal masks are needed. Defaults to False.
+        lvis: Whether the ground truth must say which classes its images were searched for. Defaults to False.
         quiet: Whether to show no progress bars. Defaults to True.
 
     Returns:
@@ -89,7 +92,18 @@ def read_sets(
     if lenient:
         data, mended = mend_ground_truth(data, source, masks)
         notes += mended
+    empty = 0
+    if lvis:
+        data, empty = without_empty(data)
     truth = check_ground_truth(data, source, masks, by=by, amodal=amodal)
+    if lvis:
+        truth = replace(truth, federation=read_federation(data, source, truth.images, truth.categories))
+    elif has_federation(data):
+        text = f"{source}: says which classes its images were searched for; --lvis (lvis=True) follows LVIS's rules."
+        notes.append(Note('federated', len(truth.images), text))
+    if empty:
+        text = f"{source}: annotations without an area are left out, as LVIS's evaluation does: {empty:,}."
+        notes.append(Note('no_area', empty, text))
     truth = replace(truth, notes=(*notes, *truth.notes))
     found = []
     for content in contents:

@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(occlusion, OcclusionBins, ['zero_bin', 'cumulative'])
 
     scores = parser.add_argument_group('scores')
-    names = ['engine', 'max_dets', 'sizes', 'miss_rate', 'per_class', 'bootstrap', 'random_subsets', 'seed']
+    names = ['engine', 'max_dets', 'lvis', 'sizes', 'miss_rate', 'per_class', 'bootstrap', 'random_subsets', 'seed']
     names += ['gate', 'score_thr']
     add_options(scores, OcclusionSettings, names)
 

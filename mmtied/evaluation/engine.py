@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import hotcoco
@@ -15,8 +15,9 @@ import numpy as np
 from tqdm import tqdm
 
 from ..coco.data import Detections, GroundTruth
+from ..coco.lvis import FREQUENCIES
 from .pieces import cut
-from .scores import SCORES, Scores
+from .scores import FREQUENCY_SCORES, SCORES, FrequencyScores, Scores
 from .sizes import Size
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -67,10 +68,24 @@ class HotcocoEngine:
         Returns:
             Scores of each part, between 0 and 1; NaN where a part has no ground truth.
         """
-        slices = self.evaluation.slice_by({str(i): (self.pieces.of(part) + 1).tolist() for i, part in enumerate(parts)})
-        # hotcoco calls recall at the last limit AR100, whatever it is.
-        names = ['AR100' if name == 'AR' else name for name in SCORES]
-        return [Scores(*(_score(slices[str(i)][name]) for name in names)) for i in range(len(parts))]
+        # What hotcoco calls recall at the last limit, whatever it is.
+        recall = 'AR100' if self.pieces.truth.federation is None else 'AR@300'
+        names = [recall if name == 'AR' else name for name in SCORES]
+        return [Scores(*(_score(found[name]) for name in names)) for found in self._slices(parts)]
+
+    def frequency_scores(self, parts: Sequence[np.ndarray]) -> list[FrequencyScores]:
+        """Return AP of the rare, common and frequent classes of each part, by LVIS's rules.
+
+        Args:
+            parts: Indices of images, each in the order of the ids.
+        """
+        slices = self._slices(parts)
+        return [FrequencyScores(*(_score(found[name]) for name in FREQUENCY_SCORES)) for found in slices]
+
+    def _slices(self, parts: Sequence[np.ndarray]) -> list[dict[str, float]]:
+        names = {str(i): (self.pieces.of(part) + 1).tolist() for i, part in enumerate(parts)}
+        slices = self.evaluation.slice_by(names)
+        return [slices[name] for name in names]
 
 
 class PycocotoolsEngine:
@@ -129,8 +144,22 @@ class PycocotoolsEngine:
         self.evaluated = evaluated.reshape(len(params.catIds), len(params.areaRng), len(params.imgIds))
 
     def scores(self, parts: Sequence[np.ndarray]) -> list[Scores]:
-        evaluation, params = self.evaluation, self.evaluation.params
         scores = []
+        for precision, recall in self._accumulated(parts):
+            at_50, at_75 = (precision[np.isclose(IOU_THRESHOLDS, threshold)] for threshold in (0.5, 0.75))
+            scores.append(Scores(*map(_mean, (precision, at_50, at_75, recall))))
+        return scores
+
+    def frequency_scores(self, parts: Sequence[np.ndarray]) -> list[FrequencyScores]:
+        frequency = self.pieces.truth.searched.frequency
+        return [
+            FrequencyScores(*(_mean(precision[..., frequency == group]) for group in FREQUENCIES))
+            for precision, _ in self._accumulated(parts)
+        ]
+
+    def _accumulated(self, parts: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield precision (thresholds, recalls, classes) and recall (thresholds, classes) of each part."""
+        evaluation, params = self.evaluation, self.evaluation.params
         for images in parts:
             part = self.pieces.of(images)
             # accumulate() reads the matches in the order of the images that evaluate() was given.
@@ -138,12 +167,7 @@ class PycocotoolsEngine:
             params.imgIds = evaluation._paramsEval.imgIds = (part + 1).tolist()
             with contextlib.redirect_stdout(io.StringIO()):
                 evaluation.accumulate()
-            precision = evaluation.eval['precision'][..., 0, -1]  # (IoU thresholds, recalls, classes)
-            recall = evaluation.eval['recall'][..., 0, -1]  # (IoU thresholds, classes)
-            at_50, at_75 = (precision[np.isclose(params.iouThrs, threshold)] for threshold in (0.5, 0.75))
-            values = (value[value > -1] for value in (precision, at_50, at_75, recall))
-            scores.append(Scores(*(_score(value.mean() if value.size else -1) for value in values)))
-        return scores
+            yield evaluation.eval['precision'][..., 0, -1], evaluation.eval['recall'][..., 0, -1]
 
 
 ENGINES: dict[str, type[HotcocoEngine] | type[PycocotoolsEngine]] = {
@@ -174,7 +198,10 @@ def hotcoco_evaluation(
     elif found.area is not None:
         rows[:, 3], rows[:, 4] = found.area, 1  # a box of the mask's area, for which alone it is looked at
     dt = gt.load_res(rows, segmentation=found.masks if masks else None)
-    return hotcoco.COCOeval(gt, dt, iou_type)
+    if truth.federation is None:
+        return hotcoco.COCOeval(gt, dt, iou_type)
+    # The limit of an image is kept already, before what is left out by these rules.
+    return hotcoco.COCOeval(gt, dt.cap_detections_per_image(None), iou_type, lvis_style=True)
 
 
 def _counted(function: Callable, bar: tqdm) -> Callable:
@@ -196,7 +223,7 @@ def _areas(truth: GroundTruth, ignored: np.ndarray | None) -> np.ndarray:
     """The areas of the annotations, beyond all sizes for those that do not count."""
     uncounted = truth.ignore & ~truth.iscrowd
     if ignored is not None:
-        uncounted[: len(ignored)] |= ignored  # Behind them are only copies of crowd regions.
+        uncounted[: len(ignored)] |= ignored  # Behind them are only crowd regions.
     return np.where(uncounted, IGNORED_AREA, truth.area)
 
 
@@ -205,6 +232,12 @@ def _found_areas(found: Detections, iou_type: str) -> np.ndarray:
     if found.area is not None:
         return found.area
     return np.ones(len(found.score)) if iou_type == 'segm' else found.boxes[:, 2:].prod(1)
+
+
+def _mean(values: np.ndarray) -> float:
+    """Return the mean of what is there, NaN if nothing is."""
+    values = values[values > -1]
+    return float(values.mean()) if values.size else float('nan')
 
 
 def _score(value: float) -> float:

@@ -17,12 +17,13 @@ from mmengine.registry import METRICS
 from mmengine.visualization import Visualizer
 
 from ..coco.coco_json import check_ground_truth
+from ..coco.lvis import NEGATIVE, NOT_EXHAUSTIVE, read_federation
 from ..utils.figures import pixels
 from .bins import SETUPS, OcclusionBins
 from .engine import MAX_DETECTIONS
 from .occlusion import evaluate_occlusion
 from .result import OcclusionResult
-from .scores import PEDESTRIAN_SCORES, BinScores
+from .scores import FREQUENCY_SCORES, PEDESTRIAN_SCORES, BinScores
 from .settings import AMODAL, IOU_TYPES, OcclusionOptions, OcclusionSettings
 
 if TYPE_CHECKING:
@@ -139,8 +140,12 @@ class OcclusionMetric(CocoMetric):
             amodal = settings.definition == AMODAL
             truth = check_ground_truth(self._coco_api.dataset, ann_file, masks, by=settings.key, amodal=amodal)
             settings.settled(self.metrics[0], truth.values)
-        elif settings.keyed or settings.definition == AMODAL:
-            raise ValueError('OcclusionMetric: by, by_file and amodal masks need an ann_file: datasets hand on no keys')
+            if settings.lvis:
+                read_federation(self._coco_api.dataset, ann_file, truth.images, truth.categories)
+        elif settings.keyed or settings.definition == AMODAL or settings.lvis:
+            raise ValueError(
+                'OcclusionMetric: by, by_file, lvis and amodal masks need an ann_file: datasets hand on no keys'
+            )
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Evaluate what ``process`` has collected; a table goes to the log.
@@ -213,11 +218,17 @@ class OcclusionMetric(CocoMetric):
         dataset = self._coco_api.dataset
         known = set(self.cat_ids)
         return {
-            'images': dataset['images'],
+            'images': [searched_for(image, known) for image in dataset['images']],
             'categories': [category for category in dataset['categories'] if category['id'] in known],
             # mmdet leaves the key out where there is no annotation.
             'annotations': [entry for entry in dataset.get('annotations', []) if entry['category_id'] in known],
         }
+
+
+def searched_for(image: dict, categories: set) -> dict:
+    """Return an image of LVIS that was searched for some of its categories, any other as it is."""
+    lists = {key: image[key] for key in (NEGATIVE, NOT_EXHAUSTIVE) if isinstance(image.get(key), list)}
+    return image | {key: [category for category in ids if category in categories] for key, ids in lists.items()}
 
 
 def keys(iou_type: str, row: BinScores, classes: Mapping[str, str], label: str = '') -> dict[str, float]:
@@ -233,6 +244,8 @@ def keys(iou_type: str, row: BinScores, classes: Mapping[str, str], label: str =
     scores = {f'mAP{name}': row.AP, f'mAP_50{name}': row.AP50, f'mAP_75{name}': row.AP75, f'AR{name}': row.AR}
     if row.pedestrians:
         scores |= {f'{score}{name}': row.pedestrians[score] for score in PEDESTRIAN_SCORES}
+    if row.frequencies:
+        scores |= {f'{score}{name}': row.frequencies[score] for score in FREQUENCY_SCORES}
     for cell in row.sizes:
         size = f'{name}_s{cell.size_lower:g}-{cell.size_upper:g}'
         scores |= {f'mAP{size}': cell.AP, f'mAP_50{size}': cell.AP50, f'mAP_75{size}': cell.AP75, f'AR{size}': cell.AR}

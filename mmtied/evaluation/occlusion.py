@@ -17,6 +17,7 @@ from .binned import Binned
 from .bins import OcclusionBins
 from .engine import ENGINES
 from .errors import Hits, count_errors
+from .federated import federated
 from .pedestrians import PedestrianMatcher, Pedestrians, tall_enough
 from .resampling import FEWEST, Sampled, bootstrap, interval, middle, random_subsets
 from .result import OcclusionComparison, OcclusionResult
@@ -28,6 +29,7 @@ from .scores import (
     Difference,
     Differences,
     Errors,
+    FrequencyScores,
     PedestrianScores,
     Scores,
 )
@@ -128,6 +130,7 @@ def _differences(results: Sequence[OcclusionResult], samples: Sequence[np.ndarra
     for one, own, sampled in zip((first.all, *first.bins), (other.all, *other.bins), samples):
         scores = own.scores - one.scores
         pedestrians = own.pedestrians - one.pedestrians if own.pedestrians and one.pedestrians else None
+        frequencies = own.frequencies - one.frequencies if own.frequencies and one.frequencies else None
         intervals = {}
         if sampled is not None:
             estimates = *scores, *(pedestrians or ())
@@ -139,6 +142,7 @@ def _differences(results: Sequence[OcclusionResult], samples: Sequence[np.ndarra
                 upper=one.upper,
                 scores=scores,
                 pedestrians=pedestrians,
+                frequencies=frequencies,
                 interval=intervals,
             )
         )
@@ -181,6 +185,7 @@ class Measured:
     errors: Errors | None  # None without images
     accumulator: Accumulator | None  # None where nothing is accumulated again
     pedestrians: Pedestrians | None  # None where they are not asked for
+    frequencies: FrequencyScores | None  # likewise
 
     @property
     def matches(self) -> Accumulator:
@@ -223,6 +228,7 @@ def _evaluate(
         image_dir=settings.image_dir,
         by=settings.key,
         amodal=settings.definition == AMODAL,
+        lvis=settings.lvis,
         quiet=quiet,
     )
     try:
@@ -266,6 +272,7 @@ def _evaluate(
                     scores=one.scores,
                     errors=one.errors,
                     pedestrians=pedestrians,
+                    frequencies=one.frequencies,
                     interval=intervals,
                     random=_band(one, pool, settings=settings, index=i, quiet=quiet),
                     per_class=one.class_scores() if settings.per_class else {},
@@ -336,6 +343,8 @@ def _measure(
     pedestrians = PedestrianMatcher(truth, found, settings.min_height) if settings.miss_rate else None
     if settings.min_height:
         found = found.rows(tall_enough(found, settings.min_height))
+    if settings.lvis:
+        truth, found = federated(truth, found, settings.max_dets)
     groups: dict[int, list[int]] = {}
     for i, row in enumerate(rows):
         groups.setdefault(id(row.ignored), []).append(i)
@@ -344,10 +353,13 @@ def _measure(
         hits = pool.submit(Hits.of, truth, found, settings.matched, score_thr=settings.score_thr)
         for group in groups.values():
             parts, ignored, size = [rows[i].images for i in group], rows[group[0]].ignored, rows[group[0]].size
+            if ignored is not None:  # behind the annotations may be regions that LVIS's rules add
+                ignored = np.pad(ignored, (0, len(truth.image) - len(ignored)))
             engine = ENGINES[settings.engine](
                 truth, found, settings.matched, ignored=ignored, quiet=quiet, max_dets=settings.max_dets, size=size
             )
             scores = engine.scores(parts)
+            frequencies = engine.frequency_scores(parts) if settings.lvis else [None] * len(parts)
             errors = count_errors(hits.result(), parts, ignored=ignored)
             accumulator = None
             if settings.bootstrap or settings.random_subsets or settings.per_class:
@@ -355,9 +367,14 @@ def _measure(
                     truth, found, settings.matched, ignored=ignored, max_dets=settings.max_dets, size=size
                 )
             of_pedestrians = pedestrians.row(ignored) if pedestrians and size is None else None
-            for i, of_row, errors_of_row in zip(group, scores, errors):
+            for i, of_row, errors_of_row, by_frequency in zip(group, scores, errors, frequencies):
                 measured[i] = Measured(
-                    rows[i], of_row, errors=errors_of_row, accumulator=accumulator, pedestrians=of_pedestrians
+                    rows[i],
+                    of_row,
+                    errors=errors_of_row,
+                    accumulator=accumulator,
+                    pedestrians=of_pedestrians,
+                    frequencies=by_frequency,
                 )
     return [measured[i] for i in range(len(rows))]
 

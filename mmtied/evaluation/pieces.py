@@ -39,13 +39,20 @@ class Pieces:
         return np.flatnonzero(np.isin(self.image, images))
 
 
-def within_limit(found: Detections, max_dets: int) -> np.ndarray:
-    """Return which detections are among the best ``max_dets`` of their class and image, (n,) bool."""
-    group = np.sort(found.image * (found.category.max(initial=0) + 1) + found.category)
+def within_limit(found: Detections, max_dets: int, of_class: bool = True) -> np.ndarray:
+    """Return which detections are among the best ``max_dets`` of their class and image, (n,) bool.
+
+    Args:
+        found: The detections.
+        max_dets: How many.
+        of_class: Whether each class is looked at by itself. Defaults to True; else the best of an image.
+    """
+    classes = found.category if of_class else np.zeros_like(found.category)
+    group = np.sort(found.image * (classes.max(initial=0) + 1) + classes)
     if not (group[max_dets:] == group[:-max_dets]).any():  # The usual case, without a sort by score.
         return np.ones(len(group), dtype=bool)
-    order = np.lexsort((-found.score, found.category, found.image))
-    image, category = found.image[order], found.category[order]
+    order = np.lexsort((-found.score, classes, found.image))
+    image, category = found.image[order], classes[order]
     begins = np.ones(len(order), dtype=bool)
     begins[1:] = (image[1:] != image[:-1]) | (category[1:] != category[:-1])
     index = np.arange(len(order))

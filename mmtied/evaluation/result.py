@@ -13,6 +13,7 @@ import numpy as np
 from ..coco.data import Detections, GroundTruth, KeyValues
 from ..utils.words import listed
 from .bins import OcclusionBins, WordBins
+from .federated import federated
 from .gate import Gate, judge, read_margins
 from .pieces import within_limit
 from .resampling import FEWEST
@@ -118,8 +119,15 @@ class OcclusionResult(_Shown):
     def beyond_limit(self) -> tuple[int, int, int]:
         """How many detections the limit of a class and image cuts off, of how many classes, in how many images."""
         found = self.detections
-        beyond = ~within_limit(found, self.settings.max_dets)
+        beyond = ~within_limit(found, self.settings.max_dets, of_class=not self.settings.lvis)
         return int(beyond.sum()), len(np.unique(found.category[beyond])), len(np.unique(found.image[beyond]))
+
+    @cached_property
+    def judged(self) -> tuple[GroundTruth, Detections]:
+        """The ground truth and the detections that are matched with it: by LVIS's rules not all, else as they are."""
+        if self.settings.lvis:
+            return federated(self.ground_truth, self.detections, self.settings.max_dets)
+        return self.ground_truth, self.detections
 
     @property
     def models(self) -> list[OcclusionResult]:
@@ -254,9 +262,16 @@ class OcclusionResult(_Shown):
                 'rates of false positives what all detections find, as the published evaluator does.'
             )
         cut, classes, images = self.beyond_limit
-        if cut:
+        if settings.lvis:
+            left_out = len(self.detections.score) - cut - len(self.judged[1].score)
             remarks.append(
-                f'Scores count the best {settings.max_dets} detections of a class in an image: '
+                f'{counted(left_out, "detection is of a class", "detections are of classes")} that the image was not '
+                'searched for and left out, and false ones of classes that are not exhaustively labelled do not count.'
+            )
+        if cut:
+            of = 'all classes' if settings.lvis else 'a class'
+            remarks.append(
+                f'Scores count the best {settings.max_dets} detections of {of} in an image: '
                 f'{counted(cut, "detection is", "detections are")} beyond, in '
                 f'{counted(images, "image", "images")} and {counted(classes, "class", "classes")}; --max-dets N '
                 '(max_dets=N) counts more.'

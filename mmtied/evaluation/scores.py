@@ -67,6 +67,30 @@ PEDESTRIAN_SCORES = tuple(one.name for one in fields(PedestrianScores))
 
 
 @dataclass(frozen=True)
+class FrequencyScores(_ByName):
+    """AP of LVIS's rare, common and frequent classes, or differences of two. NaN without instances.
+
+    Attributes:
+        APr: Of classes in 10 images of the training set or fewer.
+        APc: Of those in 11 to 100.
+        APf: Of the others.
+    """
+
+    APr: float
+    APc: float
+    APf: float
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(astuple(self))
+
+    def __sub__(self, other: FrequencyScores) -> FrequencyScores:
+        return FrequencyScores(*(own - others for own, others in zip(self, other)))
+
+
+FREQUENCY_SCORES = tuple(one.name for one in fields(FrequencyScores))
+
+
+@dataclass(frozen=True)
 class ClassScores(_ByName):
     """Scores of one class, between 0 and 1.
 
@@ -105,6 +129,7 @@ class _Scored:
     __dataclass_fields__: ClassVar[dict[str, Field]]  # whatever derives from this is a dataclass
     scores: Scores
     pedestrians: PedestrianScores | None
+    frequencies: FrequencyScores | None
 
     @property
     def AP(self) -> float:
@@ -126,7 +151,7 @@ class _Scored:
         """Return the row as json content, its scores beside the rest: None for NaN."""
         content: dict[str, Any] = {}
         for key, value in asdict(self).items():
-            content |= (value or {}) if key in ('scores', 'pedestrians') else {key: value}
+            content |= (value or {}) if key in ('scores', 'pedestrians', 'frequencies') else {key: value}
         return without_nan(content)
 
 
@@ -138,9 +163,10 @@ class BinScores(_Scored):
         label: The bin, such as '[.2, .4)'.
         lower, upper: Its edges; None for the rows that are not bins.
         images, instances, classes: How many it holds; crowd regions and ignored annotations do not count as instances.
-        scores: At ``max_dets`` detections of a class and image, over all sizes; ``AP``, ``AP50``, ``AP75`` and ``AR``
-            are attributes too.
+        scores: At ``max_dets`` detections of a class and image (by LVIS's rules, of an image), over all sizes; ``AP``,
+            ``AP50``, ``AP75`` and ``AR`` are attributes too.
         pedestrians: MR-2 and JI; None unless asked for.
+        frequencies: APr, APc and APf by LVIS's rules; None unless asked for.
         errors: What went wrong; None for a row without images.
         interval: AP and the others, MR2 and JI -> 95% interval of the image bootstrap; empty without one, or below 10
             images.
@@ -159,6 +185,7 @@ class BinScores(_Scored):
     classes: int
     scores: Scores
     pedestrians: PedestrianScores | None = None
+    frequencies: FrequencyScores | None = None
     errors: Errors | None = None
     interval: dict[str, tuple[float, float]] = field(default_factory=dict)
     random: dict[str, tuple[float, float, float]] = field(default_factory=dict)
@@ -184,6 +211,7 @@ class Difference(_Scored):
         label, lower, upper: As of the bin.
         scores: Differences of the scores; ``AP``, ``AP50``, ``AP75`` and ``AR`` are attributes too.
         pedestrians: Differences of MR-2 and JI; None unless asked for.
+        frequencies: Differences of APr, APc and APf; None unless asked for.
         interval: AP and the others -> 95% interval of the difference on the same bootstrap samples; empty without one.
     """
 
@@ -192,6 +220,7 @@ class Difference(_Scored):
     upper: float | None
     scores: Scores
     pedestrians: PedestrianScores | None = None
+    frequencies: FrequencyScores | None = None
     interval: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 

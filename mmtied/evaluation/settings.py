@@ -17,6 +17,7 @@ from ..utils.errors import InputError
 from ..utils.options import explained, option
 from .bins import OcclusionBins
 from .engine import ENGINES, MAX_DETECTIONS
+from .federated import MAX_DETECTIONS as LVIS_DETECTIONS
 from .gate import read_margins
 from .regions import DEFINITIONS
 from .scores import PEDESTRIAN_SCORES
@@ -93,10 +94,17 @@ class OcclusionSettings:
         choices=tuple(ENGINES),
     )
     max_dets: int = option(
-        MAX_DETECTIONS,
+        None,
         'how many detections of a class and image the scores count, the best first; errors count all',
+        type=int,
         least=1,
         metavar='N',
+        otherwise=f"{MAX_DETECTIONS}; by LVIS's rules {LVIS_DETECTIONS} of an image, of all classes together",
+    )
+    lvis: bool = option(
+        False,
+        "follow LVIS's rules: classes that an image was not searched for do not count, nor false detections of those "
+        'that are not exhaustively labelled; adds AP of rare, common and frequent classes',
     )
     sizes: tuple[float, ...] | None = option(
         None,
@@ -147,6 +155,10 @@ class OcclusionSettings:
     )
 
     def __post_init__(self) -> None:
+        if self.max_dets is None:
+            object.__setattr__(self, 'max_dets', LVIS_DETECTIONS if self.lvis else MAX_DETECTIONS)
+        if self.lvis and self.miss_rate:
+            raise ValueError("lvis and miss_rate are two benchmarks' rules: leave one of them out")
         if self.definition == 'hybrid' and self.region is not None:
             raise ValueError(f'region={self.region!r} must be left out for hybrid, which uses boxes and masks')
         for one in fields(self):
@@ -330,6 +342,7 @@ class OcclusionOptions(TypedDict, total=False):
     min_height: float
     engine: str
     max_dets: int
+    lvis: bool
     sizes: tuple[float, ...] | None
     per_class: bool
     bootstrap: int

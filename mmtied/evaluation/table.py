@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..utils.text_table import align
-from .scores import PEDESTRIAN_SCORES, SCORES, SHOWN, BinScores, Difference, Differences
+from .scores import FREQUENCY_SCORES, PEDESTRIAN_SCORES, SCORES, SHOWN, BinScores, Difference, Differences
 from .settings import OcclusionSettings
 from .sizes import FEW_INSTANCES, ranges
 
@@ -57,7 +57,7 @@ def score_table(name: str, settings: OcclusionSettings, rows: Sequence[BinScores
         columns[size] = [str(getattr(row, size)) for row in rows]
     for score in SCORES:
         columns[f'{score:>5}'] = [percent(row.scores[score]) for row in rows]
-    columns |= _pedestrian_columns(rows)
+    columns |= _further_columns(rows)
     for title, kind in (('95%', 'interval'), ('random', 'random')):
         for score in (*SHOWN, *PEDESTRIAN_SCORES):
             if any(score in getattr(row, kind) for row in rows):
@@ -123,19 +123,20 @@ def difference_table(differences: Differences) -> Table:
     columns = {'occlusion': [row.label for row in rows]}
     for score in SCORES:
         columns[f'{score:>5}'] = [percent(row.scores[score], '+') for row in rows]
-    columns |= _pedestrian_columns(rows, '+')
+    columns |= _further_columns(rows, '+')
     for score in (*SHOWN, *PEDESTRIAN_SCORES):
         if any(score in row.interval for row in rows):
             columns[f'{score} 95%'] = [span(row.interval.get(score), '+') for row in rows]
     return Table(f'{differences.title}, on the same images', columns)
 
 
-def _pedestrian_columns(rows: Sequence[BinScores] | Sequence[Difference], sign: str = '') -> dict[str, list[str]]:
-    """Return the columns of MR-2 and JI where they were asked for."""
-    found = [row.pedestrians for row in rows]
+def _further_columns(rows: Sequence[BinScores] | Sequence[Difference], sign: str = '') -> dict[str, list[str]]:
+    """Return the columns of MR-2 and JI and of LVIS's frequencies, where they were asked for."""
     columns = {}
-    for score in PEDESTRIAN_SCORES if any(found) else ():
-        columns[f'{score:>5}'] = [percent(one[score], sign) if one else '-' for one in found]
+    for scores, kind in ((PEDESTRIAN_SCORES, 'pedestrians'), (FREQUENCY_SCORES, 'frequencies')):
+        found = [getattr(row, kind) for row in rows]
+        for score in scores if any(found) else ():
+            columns[f'{score:>5}'] = [percent(one[score], sign) if one else '-' for one in found]
     return columns
 
 

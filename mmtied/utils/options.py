@@ -19,7 +19,8 @@ def option(default: Any, help: str, **details: Any) -> Any:
     Args:
         default: A value, or None where none is given and something else decides.
         help: What it is, without the default.
-        details: ``choices`` and ``metavar`` as argparse has them; ``least``, the least value; ``otherwise``, what
+        details: ``choices`` and ``metavar`` as argparse has them; ``least``, the least value; ``type``, that of
+            a value where the default is None and it is no text; ``otherwise``, what
             stands in the help as the default; ``negated``, the help of the argument that turns it off; ``several``,
             that it takes several values though its default is None; ``repeatable``, that it takes one value, but can
             be given several times.
@@ -73,12 +74,18 @@ def _add_option(parser: argparse._ActionsContainer, one: Field, default: Any) ->
         f'--{flag}',
         action='append' if 'repeatable' in details else 'store',
         default=default,
-        type=str if default is None else type(default[0] if isinstance(default, tuple) else default),
+        type=details.get('type', _type_of(default)),
         nargs='+' if isinstance(default, tuple) or 'several' in details else None,
         choices=details.get('choices'),
         metavar=details.get('metavar'),
         help=f'{help} (default: {details.get("otherwise", _shown(default))})',
     )
+
+
+def _type_of(default: Any) -> type:
+    """Return the type of an option's values, text if there is no default."""
+    value = default[0] if isinstance(default, tuple) else default
+    return str if value is None else type(value)
 
 
 def _stated(one: Field) -> str:

@@ -75,10 +75,7 @@ def make_cards(results: Sequence[OcclusionResult], image_dir: str | Path) -> tup
     """
     truth, settings = results[0].ground_truth, results[0].settings
     f1 = np.array(
-        [
-            image_f1(Hits.of(truth, result.detections, settings.matched, score_thr=settings.score_thr))
-            for result in results
-        ]
+        [image_f1(Hits.of(*result.judged, settings.matched, score_thr=settings.score_thr)) for result in results]
     )
     orders = _orders(results, f1)
     ranks: dict[int, dict[int, int]] = {}
