@@ -152,6 +152,14 @@ def hotcoco_alone(truth: dict, found: list[dict], images: list[int], iou_type: s
     return {name: without_none(results['AR@300' if name == 'AR' else name]) for name in NAMES}
 
 
+def by_size(truth: dict, found: list[dict], images: list[int], iou_type: str) -> list[float]:
+    gt = hotcoco.LVIS(truth)
+    evaluation = hotcoco.LVISEval(gt, hotcoco.LVISResults(gt, copy.deepcopy(found)), iou_type)
+    evaluation.params.img_ids = images
+    evaluation.run()
+    return [without_none(evaluation.get_results()[name]) for name in ('APs', 'APm', 'APl')]
+
+
 def lvis_api(truth: dict, found: list[dict], images: list[int], iou_type: str, limit: int, path) -> dict:
     """lvis-api, whose last version names a type that numpy has no more."""
     lvis = pytest.importorskip('lvis', reason='needs lvis-api (pip install lvis)')
@@ -205,6 +213,16 @@ def test_as_hotcoco_evaluates_lvis_on_each_part_alone(iou_type, limit):
     result = evaluate_occlusion(truth, found, iou_type, BINS, lvis=True, max_dets=limit)
     for row, images in parts(result):
         assert same(scores(row), hotcoco_alone(truth, found, images, iou_type, limit)), row.label
+
+
+@pytest.mark.parametrize('iou_type', ['bbox', 'segm'])
+def test_sizes_are_those_of_hotcocos_lvis(iou_type):
+    truth, found = federated_set(4)
+    found = masked(found) if iou_type == 'segm' else found
+    result = evaluate_occlusion(truth, found, iou_type, BINS, lvis=True, sizes=(0, 32, 96))
+    for row, images in parts(result):
+        cells = [cell.AP for cell in row.sizes]
+        assert cells == pytest.approx(by_size(truth, found, images, iou_type), abs=1e-6, nan_ok=True), row.label
 
 
 @pytest.mark.parametrize('limit', [300, 7])
