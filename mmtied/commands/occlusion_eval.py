@@ -5,6 +5,7 @@ Given the results of several detectors, also what each gains over the first in e
 
 import argparse
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ..evaluation import (
     evaluate_occlusion,
 )
 from ..evaluation.occlusion import MOST
+from ..evaluation.report.objects_file import ENDINGS, NEEDED, save_objects
 from ..utils.options import add_options, chosen_options
 from .command import UsageError, new_folder
 
@@ -70,8 +72,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'the annotations of every instance), report.html, '
         'curve.png and curve.pdf',
     )
+    output.add_argument(
+        '--per-object',
+        type=table_file,
+        metavar='FILE',
+        help='a table with a row for each instance and each false positive, .csv or .parquet (needs pandas and '
+        'pyarrow): occlusion, size, best detection, whether it matches at IoU .5 and .75, kind of error',
+    )
     add_options(output, OcclusionSettings, ['image_dir'])
     output.add_argument('--quiet', action='store_true', help='no progress bars')
+
+
+def table_file(text: str) -> Path:
+    """Be argparse's type of the table of objects: found out before the work and not after it."""
+    path = Path(text)
+    if path.suffix not in ENDINGS:
+        raise argparse.ArgumentTypeError(f'{text} must end in {" or ".join(ENDINGS)}')
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f'{text} is a folder')
+    new_folder(str(path.absolute().parent))
+    if path.suffix == '.parquet' and not (find_spec('pandas') and find_spec('pyarrow')):
+        raise argparse.ArgumentTypeError(f'{text}: {NEEDED}')
+    return path
 
 
 def checked(args: argparse.Namespace) -> dict[str, Any]:
@@ -113,6 +135,8 @@ def main(args: argparse.Namespace) -> None:
         first, second, *more = args.files
         result = compare_occlusion(args.ground_truth, first, second, more=more, names=args.names, **options)
     print(result)
+    if args.per_object:
+        print('wrote', save_objects(result, args.per_object))
     if args.out_dir:
         # The libraries of plots take a second to import.
         from ..evaluation.report.folder import save_all

@@ -6,6 +6,7 @@ is in `report`, the page and the pictures: they need matplotlib and plotly.
 
 from ..utils.errors import InputError
 from .bins import OcclusionBins
+from .objects import object_table
 from .occlusion import compare_occlusion, evaluate_occlusion
 from .ratio import image_ratios, instance_occlusion, instance_ratios, occlusion_ratio
 from .result import OcclusionComparison, OcclusionResult
@@ -22,5 +23,6 @@ __all__ = [
     'image_ratios',
     'instance_occlusion',
     'instance_ratios',
+    'object_table',
     'occlusion_ratio',
 ]

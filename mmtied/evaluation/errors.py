@@ -15,6 +15,8 @@ from .scores import Errors
 
 MATCH_IOU = 0.5
 PARTIAL_IOU = 0.1
+KINDS = ('localisation', 'classification', 'duplicate', 'both', 'background', 'missed')
+LOCALISATION, CLASSIFICATION, DUPLICATE, BOTH, BACKGROUND, MISSED = range(len(KINDS))
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,54 @@ class Best:
         return cls(truth, iou)
 
 
+@dataclass(frozen=True)
+class Kinds:
+    """The kind of each error at IoU .5, as an index in ``KINDS``; -1 for what is none.
+
+    Attributes:
+        nearest: Row of the instance that a false positive's kind is about, (detections,); -1 for none.
+        iou: With that, (detections,).
+        found: Kinds of the false positives, (detections,).
+        truth: Kinds of the instances that are not found: localisation or classification where one would be if the box
+            or the class of a detection were right, else missed, (annotations,).
+    """
+
+    nearest: np.ndarray
+    iou: np.ndarray
+    found: np.ndarray
+    truth: np.ndarray
+
+    @classmethod
+    def of(cls, hits: Hits, uncounted: np.ndarray) -> Kinds:
+        """Return the kinds of a detector's errors.
+
+        Args:
+            hits: The detections and what they overlap.
+            uncounted: Annotations that do not count, crowd regions among them, (annotations,) bool.
+        """
+        matches = hits.matches(uncounted)
+        own, others = hits.best(uncounted)
+        # As TIDE has them; the first that holds is the kind.
+        holds = {
+            LOCALISATION: (own.iou >= PARTIAL_IOU) & (own.iou < MATCH_IOU),
+            CLASSIFICATION: others.iou >= MATCH_IOU,
+            DUPLICATE: own.iou >= MATCH_IOU,
+            BOTH: others.iou >= PARTIAL_IOU,
+        }
+        found = np.select([matches.truth >= 0, *holds.values()], [-1, *holds], default=BACKGROUND)
+        truth = np.full(len(hits.truth.image), MISSED)
+        truth[others.truth[found == CLASSIFICATION]] = CLASSIFICATION
+        truth[own.truth[found == LOCALISATION]] = LOCALISATION
+        truth[uncounted | matches.found] = -1
+        of_class = (found == LOCALISATION) | (found == DUPLICATE)
+        return cls(
+            np.where(of_class, own.truth, others.truth),
+            np.where(of_class, own.iou, others.iou),
+            found=found,
+            truth=truth,
+        )
+
+
 def count_errors(hits: Hits, parts: Sequence[np.ndarray], ignored: np.ndarray | None = None) -> list[Errors | None]:
     """Return the errors of each part of the images, None for a part without images.
 
@@ -89,17 +139,11 @@ def count_errors(hits: Hits, parts: Sequence[np.ndarray], ignored: np.ndarray | 
     """
     truth, found = hits.truth, hits.found
     uncounted = truth.uncounted if ignored is None else truth.uncounted | ignored
-    matches = hits.matches(uncounted)
-    own, others = hits.best(uncounted)
-    false = matches.truth < 0
-    localisation = false & (own.iou >= PARTIAL_IOU) & (own.iou < MATCH_IOU)
-    classification = false & ~localisation & (others.iou >= MATCH_IOU)
-    duplicate = false & ~localisation & ~classification & (own.iou >= MATCH_IOU)
-    # Found as soon as the class or the box of some detection were right.
-    nearly = np.zeros(len(truth.image), dtype=bool)
-    nearly[own.truth[localisation]] = nearly[others.truth[classification]] = True
+    kinds = Kinds.of(hits, uncounted)
+    false = kinds.found >= 0
+    localisation, duplicate = kinds.found == LOCALISATION, kinds.found == DUPLICATE
     instances = ~uncounted
-    missed = instances & ~matches.found & ~nearly
+    missed = kinds.truth == MISSED
     partial = instances & hit_in_part(hits)
     errors: list[Errors | None] = []
     per_image = [

@@ -18,7 +18,7 @@ NO_ARGUMENT = {'bins'}
 OPTIONS = [one for settings in (OcclusionSettings, OcclusionBins) for one in fields(settings)]
 ARGUMENTS = [one for one in OPTIONS if one.name not in NO_ARGUMENT]
 # What the command takes beside them: the files, and `centres`, another way to say the edges.
-BESIDE = {'help', 'ground_truth', 'files', 'results', 'names', 'centres', 'out_dir', 'quiet'}
+BESIDE = {'help', 'ground_truth', 'files', 'results', 'names', 'centres', 'out_dir', 'per_object', 'quiet'}
 
 
 def arguments(command) -> dict[str, argparse.Action]:

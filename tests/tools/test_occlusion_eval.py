@@ -246,3 +246,57 @@ def test_the_lines_for_a_github_action():
     assert (program, verb) == ('mmtied', 'occlusion')
     options = occlusion_eval.checked(make_parser(occlusion_eval).parse_args(arguments))
     assert OcclusionSettings(**options).gate == ('AP75:.01',)
+
+
+KEYED = {'vis_ratio': 0.3, 'attributes': {'occluded': True}, 'level': 'low'}
+
+
+@pytest.mark.parametrize(
+    'options, label',
+    [
+        (['--by', 'vis_ratio'], 'by vis_ratio of the instance'),
+        (['--by', 'vis_ratio', '--visible'], '[.6, .8) 1 1 1'),
+        (['--by', 'attributes.occluded'], 'true 1 1 1'),
+        (['--by', 'image.scene'], 'street 1 1 1'),
+        (['--by-file', 'FILE'], 'by level of the image (in levels.csv)'),
+        (['--sizes', 0, 3, 20], '100.0 (1)*'),
+    ],
+)
+def test_keys_files_and_sizes(run_tool, files, tmp_path, options, label):
+    truth, _ = files
+    content = TRUTH | {'annotations': [TRUTH['annotations'][0] | KEYED]}
+    content['images'] = [TRUTH['images'][0] | {'scene': 'street'}]
+    truth.write_text(json.dumps(content))
+    (tmp_path / 'levels.csv').write_text('image_id,level\n1,low\n')
+    options = [tmp_path / 'levels.csv' if one == 'FILE' else one for one in options]
+    status, printed, errors = run_tool(TOOL, *files, *options, '--quiet')
+    assert status == 0, errors
+    assert label in ' '.join(printed.split())
+
+
+def test_a_table_of_objects(run_tool, files, tmp_path):
+    status, printed, errors = run_tool(TOOL, *files, '--per-object', tmp_path / 'new' / 'objects.csv')
+    assert status == 0, errors
+    assert 'objects.csv' in printed
+    header, row = (tmp_path / 'new' / 'objects.csv').read_text().splitlines()
+    assert header.startswith('detector,kind,image_id,file_name,annotation_id,class')
+    assert row.startswith('results,instance,1,,1,thing,0.0,0.0,4.0,4.0,16.0,4.0,0.0,0.0,0,0,1.0,0.9,True,0.9,True,0.9,')
+
+
+@pytest.mark.parametrize(
+    'options, sentence',
+    [
+        (['--by', 'vis'], 'gt.json: no annotation has the key vis; others are'),
+        (['--by-file', 'none.csv'], 'none.csv: cannot be read: No such file'),
+        (['--by', 'image.width', '--per-instance'], "but by='image.width' is of images"),
+        (['--visible'], 'visible=True needs by or by_file'),
+        (['--sizes', 32, 96], "sizes=['32', '96'] must be two or more sides in pixels that ascend from 0"),
+        (['--per-object', 'objects.txt'], 'objects.txt must end in .csv or .parquet'),
+        (['--definition', 'amodal'], 'gt.json: annotations: no instance has an amodal mask'),
+    ],
+)
+def test_bad_keys_and_sizes(run_tool, files, options, sentence):
+    status, printed, errors = run_tool(TOOL, *files, *options)
+    assert (status, printed) == (2, '')
+    assert sentence in errors
+    assert 'Traceback' not in errors
