@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from ..utils.checkpoints import checkpoint_tensors
+from ..utils.words import some
 from .tied_conv import TiedConv2d
 from .tied_linear import TiedLinear
 from .tied_se import TiedSE
@@ -81,6 +82,7 @@ def load_published(network: nn.Module, checkpoint: Mapping) -> None:
         if name in tensors and tensors[name].shape != own[name].shape
     ]
     if wrong:
-        some = '; '.join(wrong[:3]) + ('; …' if len(wrong) > 3 else '')
-        raise ValueError(f'load_published: {len(wrong)} tensors of {type(network).__name__} do not fit: {some}')
+        raise ValueError(
+            f'load_published: {len(wrong)} tensors of {type(network).__name__} do not fit: {some(wrong, 3, "; ")}'
+        )
     network.load_state_dict(tensors, strict=False)

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 from .blocks import check_divisible
 
@@ -161,15 +162,32 @@ class TiedConv2d(nn.Conv2d):
         """Convolve the blocks as if they were samples: one dense convolution over a view of contiguous features.
 
         On CUDA this is the published form: its time stays level where that of group convolution grows with the
-        number of groups (Fig. 3). Features of another layout are copied.
+        number of groups (Fig. 3). Features of another layout are copied, and in a graph that is to hold for every
+        layout (:func:`is_recorded`) all are.
 
         Args:
             x: As of the layer, which has no groups.
         """
         blocks = (self.blocks,)
+        recorded = is_recorded()
+        if recorded:
+            x = x.clone(memory_format=torch.contiguous_format)
         folded = x.unflatten(-3, blocks + (-1,)).flatten(0, -4)  # (N B, in / B, H, W)
         folded = self._conv_forward(folded, self.weight, self.bias)
+        if recorded:
+            folded = folded.clone(memory_format=torch.contiguous_format)
         return folded.unflatten(0, x.shape[:-3] + blocks).flatten(-4, -3)
 
     def extra_repr(self) -> str:
         return f'{super().extra_repr()}, blocks={self.blocks}'
+
+
+def is_recorded() -> bool:
+    """Return whether ``torch.export`` or ``make_fx`` records the operators that run.
+
+    They write down whether a change of shape was a view or a copy, which the layout of the features decides.
+    ``torch.compile`` looks at the layout before it uses what it recorded; other tracers write down the change itself.
+    """
+    # Inside of the compiler, the public function of this flag is always true.
+    exporting = getattr(torch.compiler, '_is_exporting_flag', False)
+    return exporting or (not torch.compiler.is_compiling() and get_proxy_mode() is not None)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..layers.published import own_names
 from ..utils.checkpoints import below, checkpoint_tensors, endings, matching
 from ..utils.text_table import align
+from ..utils.words import some
 from .bottleneck import Bottleneck
 from .correspondence import Fill, fill_block, fill_stem
 from .residual_backbone import ResidualBackbone
@@ -51,8 +52,7 @@ class WarmStart:
         rows = [('tensors of', *HOW), *((part, *(str(n[how]) for how in HOW)) for part, n in parts.items())]
         lines = [align([*rows, ('all', *map(str, self.counts.values()))])]
         if self.unused:
-            some = ', '.join(self.unused[:3]) + (', …' if len(self.unused) > 3 else '')
-            lines.append(f'of the source, {len(self.unused)} tensors have no place: {some}')
+            lines.append(f'of the source, {len(self.unused)} tensors have no place: {some(self.unused, 3)}')
         return '\n'.join(lines)
 
 
@@ -81,10 +81,9 @@ def warm_start(backbone: nn.Module, source: Mapping[str, Tensor]) -> WarmStart:
     else:
         raise ValueError(f'warm_start: {type(backbone).__name__} is not a tied backbone, nor one of TiedBackbone')
     if result.counts['initialised'] == len(result.tensors):
-        names = ', '.join(list(source)[:3])
         raise ValueError(
-            f'warm_start: none of the {len(source)} tensors ({names}, …) fits {type(backbone).__name__}; they must '
-            'have the names of a ResNet, such as layer1.0.conv1.weight, and widths that the splits add up to'
+            f'warm_start: none of the {len(source)} tensors ({some(source, 3)}) fits {type(backbone).__name__}; they '
+            'must have the names of a ResNet, such as layer1.0.conv1.weight, and widths that the splits add up to'
         )
     return result
 

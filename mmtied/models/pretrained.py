@@ -21,6 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..layers.published import own_names
 from ..utils.checkpoints import below, checkpoint_tensors, matching, prefixes_of
+from ..utils.words import some
 
 InitConfig = dict | list[dict] | None
 FROM_SCRATCH = 'frozen_stages=-1 and norm_eval=False'
@@ -110,7 +111,7 @@ def log_matches(network: nn.Module, tensors: Mapping[str, Tensor], step: Step) -
     missing = [tensor for tensor in own if tensor not in matched]
     text = f'{len(matched)} of {len(own)} tensors of {name} are in {step.config["checkpoint"]}'
     if missing:
-        text += f'; not {", ".join(missing[:3])}' + (', …' if len(missing) > 3 else '')
+        text += f'; not {some(missing, 3)}'
     print_log(text, 'current', logging.WARNING if missing else logging.INFO)
 
 

@@ -14,6 +14,7 @@ from torch import nn
 from ..layers import TiedConv2d, TiedLinear
 from ..utils.complexity import Run, macs_by_module
 from ..utils.text_table import align
+from ..utils.words import some
 from .projection import project, project_bias
 
 Policy = Mapping[str, int] | Callable[[str, nn.Module], int | None]
@@ -161,8 +162,9 @@ def choose(layers: Mapping[str, nn.Module], policy: Policy) -> dict[str, int]:
                 f'tie_model: the pattern {pattern!r} decides nothing: earlier ones fit {fits[0]} and all else'
             )
         if pattern in unused:
-            names = ', '.join(list(layers)[:5])
-            raise ValueError(f'tie_model: no layer fits the pattern {pattern!r}; there are {names}, …')
+            raise ValueError(
+                f'tie_model: no layer fits the pattern {pattern!r}; of nn.Conv2d and nn.Linear there are {some(layers)}'
+            )
     return chosen
 
 

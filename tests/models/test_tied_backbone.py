@@ -1,6 +1,7 @@
 """TiedBackbone: two lines in a config tie its backbone, and the weights come from the ordinary network."""
 
 import copy
+import io
 import pickle
 
 import pytest
@@ -134,14 +135,29 @@ def test_a_checkpoint_that_the_network_renames(tmp_path):
     assert_close(tied_weight, project(ordinary.stages[0].blocks[0].ffn.layers[0][0].weight, 2))
 
 
-def test_copies_and_pickles():
-    backbone = TiedBackbone('ResNet', POLICY, depth=50, base_channels=16)
-    for other in (copy.deepcopy(backbone), pickle.loads(pickle.dumps(backbone))):
-        other.is_init = False
-        other.init_weights()
-        assert other.tying == backbone.tying
-        assert isinstance(other.layer3[0].conv2, TiedConv2d)
-    assert not backbone.is_init
+def saved_whole(module: nn.Module) -> nn.Module:
+    file = io.BytesIO()
+    torch.save(module, file)
+    file.seek(0)
+    return torch.load(file, weights_only=False)
+
+
+@pytest.mark.parametrize('copied', [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module)), saved_whole])
+@pytest.mark.parametrize('nested', [False, True])
+def test_a_copy_initialises_itself_as_the_first_does(tmp_path, copied, nested):
+    """From the checkpoint of an ordinary network, which only TiedBackbone's initialisation projects."""
+    ordinary = ResNet(50, base_channels=16)
+    torch.save(ordinary.state_dict(), tmp_path / 'ordinary.pth')
+    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'ordinary.pth'))
+    backbone = TiedBackbone('ResNet', POLICY, depth=50, base_channels=16, init_cfg=init_cfg)
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    other = copied(nn.Sequential(backbone))[0] if nested else copied(copied(backbone))
+    assert other.tying == backbone.tying
+    other.init_weights()
+    assert_close(other.layer3[0].conv2.weight, project(ordinary.layer3[0].conv2.weight, 4))
+    assert torch.equal(other.layer1[0].conv1.weight, ordinary.layer1[0].conv1.weight)
+    assert (other.is_init, backbone.is_init) == (True, False)
+    assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):
@@ -170,7 +186,9 @@ def test_tied_se_in_a_classifier():
 def test_arguments():
     with pytest.raises(ValueError, match='needs policy'):
         TiedBackbone('ResNet', depth=50)
-    with pytest.raises(ValueError, match="no layer fits the pattern 'layer9'"):
+    with pytest.raises(
+        ValueError, match=r"no layer fits the pattern 'layer9'; .* there are conv1, layer1\.0\.conv1, .*, …$"
+    ):
         TiedBackbone('ResNet', {'layer9': 2}, depth=50)
     with pytest.raises(ValueError, match='not a network with an SELayer'):
         TiedBackbone('ResNet', se_blocks=2, depth=50)

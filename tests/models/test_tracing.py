@@ -108,6 +108,45 @@ def test_layers(index, folds):
         torch.testing.assert_close(graph(image), wanted)
 
 
+LAYOUTS = {
+    'contiguous': lambda x: x,
+    'channels last': lambda x: x.contiguous(memory_format=torch.channels_last),
+    'sliced': lambda x: x.repeat_interleave(2, 1)[:, ::2],
+    'permuted': lambda x: x.permute(1, 3, 0, 2).contiguous().permute(2, 0, 3, 1),
+}
+RECORDERS = {
+    'trace': torch.jit.trace,
+    'export': lambda layer, x: torch.export.export(layer, (x,)).run_decompositions().module(),
+    'strict export': lambda layer, x: torch.export.export(layer, (x,), strict=True).run_decompositions().module(),
+    'make_fx': lambda layer, x: torch.fx.experimental.proxy_tensor.make_fx(layer)(x),
+}
+
+
+@pytest.mark.parametrize('recorder', RECORDERS)
+@pytest.mark.parametrize('folds', [False, True])
+def test_a_graph_of_one_layout_holds_for_others(recorder, folds):
+    layer = copy.deepcopy(LAYERS[0])
+    layer.folds = folds
+    image = torch.randn(2, 8, 9, 7)
+    wanted = layer(image)
+    for lay_out in LAYOUTS.values():
+        graph = RECORDERS[recorder](layer, lay_out(image))
+        for other in LAYOUTS.values():
+            torch.testing.assert_close(graph(other(image)), wanted)
+
+
+def test_a_compiled_layer_folds_without_a_copy():
+    """The compiler looks at the layout itself."""
+    layer, graphs = copy.deepcopy(LAYERS[0]), []
+    layer.folds = True
+    torch._dynamo.reset()
+    torch.compile(layer, fullgraph=True, backend=lambda graph, _: graphs.append(graph) or graph)(
+        torch.randn(2, 8, 9, 7)
+    )
+    assert 'flatten' in str(graphs[0].graph)
+    assert 'clone' not in str(graphs[0].graph)
+
+
 def test_linear_layer():
     layer, x = TiedLinear(8, 16, blocks=4), torch.randn(3, 5, 8)
     for graph in (torch.fx.symbolic_trace(layer), torch.jit.script(layer), torch.export.export(layer, (x,)).module()):

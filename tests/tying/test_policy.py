@@ -167,7 +167,10 @@ def test_mode_frozen_weights_and_dtype_stay():
 @pytest.mark.parametrize(
     'policy, named',
     [
-        ({'layer9.*': 2}, r"no layer fits the pattern 'layer9\.\*'; there are conv1, layer1\.0\.conv1"),
+        (
+            {'layer9.*': 2},
+            r"no layer fits the pattern 'layer9\.\*'; of nn\.Conv2d and nn\.Linear there are conv1, layer1\.0\.conv1",
+        ),
         ({'layer1': 2}, "no layer fits the pattern 'layer1'"),
         ({'*': 2, 'layer4.*': 4}, r"'layer4\.\*' decides nothing: earlier ones fit layer4\.0\.conv1"),
         ('layer4.*', "policy='layer4.*' must map"),
@@ -182,6 +185,11 @@ def test_bad_policies_change_nothing(policy, named):
     with pytest.raises(ValueError, match=named):
         tie_model(model, policy)
     assert not any(isinstance(module, TiedConv2d | TiedLinear) for module in model.modules())
+
+
+def test_a_network_without_layers_to_tie():
+    with pytest.raises(ValueError, match='of nn.Conv2d and nn.Linear there are none'):
+        tie_model(nn.Sequential(nn.ReLU()), {'*': 2})
 
 
 def test_hooks_survive_untie():
