@@ -188,7 +188,7 @@ def test_bad_policies_change_nothing(policy, named):
 
 
 def test_a_network_without_layers_to_tie():
-    with pytest.raises(ValueError, match='of nn.Conv2d and nn.Linear there are none'):
+    with pytest.raises(ValueError, match=r'of nn\.Conv2d and nn\.Linear there are none'):
         tie_model(nn.Sequential(nn.ReLU()), {'*': 2})
 
 
