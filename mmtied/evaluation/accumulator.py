@@ -160,9 +160,12 @@ class Accumulator:
             other_size = ~size.holds(detection_areas(found, truth, iou_type) if found.area is None else found.area)
         least = IOU_THRESHOLDS[0]
         candidates = Candidates(truth, found, find_overlaps(truth, found, iou_type, least), least)
-        matches = [candidates.match(threshold, uncounted) for threshold in IOU_THRESHOLDS]
-        right = np.stack([one.right for one in matches])
-        counted = np.stack([~one.forgiven & ~(other_size & (one.truth < 0)) for one in matches])
+        rights, counts = [], []
+        for threshold in IOU_THRESHOLDS:  # Of each nothing but two bits a detection is kept.
+            matches = candidates.match(threshold, uncounted)
+            rights.append(matches.right)
+            counts.append(~matches.forgiven & ~(other_size & (matches.truth < 0)))
+        right, counted = np.stack(rights), np.stack(counts)
         # As the reference API breaks ties of score: by image, then by index in the file.
         order = np.lexsort((found.image, -found.score, found.category))
         instances = np.flatnonzero(~uncounted)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import hotcoco
@@ -25,6 +27,7 @@ MAX_DETECTIONS = 100  # of a class and image, as in COCO
 # The reference API ignores instances beyond its largest area and whatever matches them, in every size: that is how
 # instances are left out of an evaluation without turning the detections of them into false positives.
 IGNORED_AREA = 1e11
+TOGETHER = 1_500_000  # detections that are matched together: hotcoco takes 270 bytes for each
 
 
 class HotcocoEngine:
@@ -51,13 +54,8 @@ class HotcocoEngine:
         max_dets: int = MAX_DETECTIONS,
         size: Size | None = None,
     ) -> None:
-        self.pieces = cut(truth, found, iou_type=iou_type, max_dets=max_dets)
-        self.evaluation = hotcoco_evaluation(self.pieces.truth, self.pieces.found, iou_type=iou_type, ignored=ignored)
-        # One range of areas and one limit of detections: no other score is read.
-        params = self.evaluation.params
-        params.area_rng = [size.area_range] if size else params.area_rng[:1]
-        params.area_rng_lbl, params.max_dets = ['all'], [max_dets]
-        self.evaluation.evaluate()
+        self.pieces = cut(without(truth, ignored), found, iou_type=iou_type, max_dets=max_dets)
+        self.iou_type, self.max_dets, self.size = iou_type, max_dets, size
 
     def scores(self, parts: Sequence[np.ndarray]) -> list[Scores]:
         """Return the scores of each part of the images.
@@ -71,7 +69,25 @@ class HotcocoEngine:
         # What hotcoco calls recall at the last limit, whatever it is.
         recall = 'AR100' if self.pieces.truth.federation is None else 'AR@300'
         names = [recall if name == 'AR' else name for name in SCORES]
-        return [Scores(*(_score(found[name]) for name in names)) for found in self._slices(parts)]
+        truth, found = self.pieces.truth, self.pieces.found
+        groups = classes_together(found, count=len(truth.categories))
+        inside = [self.pieces.of(part) for part in parts]
+        if len(groups) == 1 or truth.federation is not None:  # LVIS limits the detections of all classes together.
+            return [Scores(*row) for row in means_of(self.evaluation, inside, names).tolist()]
+        # The mean over all classes, of which each group has some.
+        counted = ~truth.uncounted
+        if self.size:
+            counted &= self.size.holds(truth.area)
+        present = np.zeros((len(truth.images), len(truth.categories)), dtype=bool)
+        present[truth.image[counted], truth.category[counted]] = True
+        sums, weights = np.zeros((len(parts), len(SCORES))), np.zeros((len(parts), 1))
+        for classes in groups:
+            of_group = np.flatnonzero(np.isin(truth.category, classes))
+            evaluation = self._evaluate(truth.rows(of_group), found.rows(np.isin(found.category, classes)))
+            counts = np.array([[present[part].any(0)[classes].sum()] for part in inside])
+            sums += np.where(counts > 0, means_of(evaluation, inside, names), 0) * counts
+            weights += counts
+        return [Scores(*row) for row in (sums / np.where(weights > 0, weights, np.nan)).tolist()]
 
     def frequency_scores(self, parts: Sequence[np.ndarray]) -> list[FrequencyScores]:
         """Return AP of the rare, common and frequent classes of each part, by LVIS's rules.
@@ -79,13 +95,22 @@ class HotcocoEngine:
         Args:
             parts: Indices of images, each in the order of the ids.
         """
-        slices = self._slices(parts)
-        return [FrequencyScores(*(_score(found[name]) for name in FREQUENCY_SCORES)) for found in slices]
+        inside = [self.pieces.of(part) for part in parts]
+        return [FrequencyScores(*row) for row in means_of(self.evaluation, inside, FREQUENCY_SCORES).tolist()]
 
-    def _slices(self, parts: Sequence[np.ndarray]) -> list[dict[str, float]]:
-        names = {str(i): (self.pieces.of(part) + 1).tolist() for i, part in enumerate(parts)}
-        slices = self.evaluation.slice_by(names)
-        return [slices[name] for name in names]
+    @cached_property
+    def evaluation(self) -> hotcoco.COCOeval:
+        """That of all classes."""
+        return self._evaluate(self.pieces.truth, self.pieces.found)
+
+    def _evaluate(self, truth: GroundTruth, found: Detections) -> hotcoco.COCOeval:
+        evaluation = hotcoco_evaluation(truth, found, iou_type=self.iou_type)
+        # One range of areas and one limit of detections: no other score is read.
+        params = evaluation.params
+        params.area_rng = [self.size.area_range] if self.size else params.area_rng[:1]
+        params.area_rng_lbl, params.max_dets = ['all'], [self.max_dets]
+        evaluation.evaluate()
+        return evaluation
 
 
 class PycocotoolsEngine:
@@ -105,12 +130,12 @@ class PycocotoolsEngine:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
 
-        self.pieces = cut(truth, found, iou_type=iou_type, max_dets=max_dets)
+        self.pieces = cut(without(truth, ignored), found, iou_type=iou_type, max_dets=max_dets)
         truth, found = self.pieces.truth, self.pieces.found
         shape = {'segmentation': found.masks} if iou_type == 'segm' else {'bbox': found.boxes.tolist()}
         areas = _found_areas(found, iou_type).tolist()
         sets: tuple[dict[str, list], ...] = (
-            {'bbox': truth.bbox.tolist(), 'area': _areas(truth, ignored).tolist()}
+            {'bbox': truth.bbox.tolist(), 'area': _areas(truth).tolist()}
             | {'iscrowd': truth.iscrowd.astype(int).tolist()}
             | ({'segmentation': truth.masks} if iou_type == 'segm' else {}),
             {'score': found.score.tolist(), 'area': areas, 'iscrowd': [0] * len(found.score)} | shape,
@@ -176,9 +201,27 @@ ENGINES: dict[str, type[HotcocoEngine] | type[PycocotoolsEngine]] = {
 }
 
 
-def hotcoco_evaluation(
-    truth: GroundTruth, found: Detections, iou_type: str, ignored: np.ndarray | None = None
-) -> hotcoco.COCOeval:
+def without(truth: GroundTruth, ignored: np.ndarray | None) -> GroundTruth:
+    """Return a ground truth of which some annotations do not count, (n,) bool."""
+    return truth if ignored is None else replace(truth, ignore=truth.ignore | ignored)
+
+
+def means_of(evaluation: hotcoco.COCOeval, parts: Sequence[np.ndarray], names: Sequence[str]) -> np.ndarray:
+    """Return scores over the classes of each part of the pieces, (parts, names); NaN without ground truth."""
+    slices = evaluation.slice_by({str(i): (part + 1).tolist() for i, part in enumerate(parts)})
+    means = np.array([[slices[str(i)][name] for name in names] for i in range(len(parts))], dtype=np.float64)
+    means[means < 0] = np.nan
+    return means.reshape(-1, len(names))
+
+
+def classes_together(found: Detections, count: int) -> list[np.ndarray]:
+    """Return the classes, 0 to ``count`` - 1, in runs of about ``TOGETHER`` detections."""
+    per_class = np.bincount(found.category, minlength=count)
+    begins = np.flatnonzero(np.diff((np.cumsum(per_class) - per_class) // TOGETHER)) + 1
+    return np.split(np.arange(count), begins)
+
+
+def hotcoco_evaluation(truth: GroundTruth, found: Detections, iou_type: str) -> hotcoco.COCOeval:
     """Return hotcoco's evaluation before it matches: image i is the one at index i - 1, likewise a category."""
     masks = iou_type == 'segm'
     gt = hotcoco.COCO.from_arrays(
@@ -187,7 +230,7 @@ def hotcoco_evaluation(
         truth.image + 1,
         truth.category + 1,
         truth.bbox,
-        area=_areas(truth, ignored),
+        area=_areas(truth),
         iscrowd=truth.iscrowd.astype(np.int64),
         segmentation=truth.masks if masks else None,
     )
@@ -219,12 +262,9 @@ def _numbered(entries: Sequence[dict]) -> list[dict]:
     return [entry | {'id': i} for i, entry in enumerate(entries, start=1)]
 
 
-def _areas(truth: GroundTruth, ignored: np.ndarray | None) -> np.ndarray:
+def _areas(truth: GroundTruth) -> np.ndarray:
     """The areas of the annotations, beyond all sizes for those that do not count."""
-    uncounted = truth.ignore & ~truth.iscrowd
-    if ignored is not None:
-        uncounted[: len(ignored)] |= ignored  # Behind them are only crowd regions.
-    return np.where(uncounted, IGNORED_AREA, truth.area)
+    return np.where(truth.ignore & ~truth.iscrowd, IGNORED_AREA, truth.area)
 
 
 def _found_areas(found: Detections, iou_type: str) -> np.ndarray:
