@@ -183,12 +183,14 @@ class OcclusionSettings:
             texts = [self.gate] if isinstance(self.gate, str) else self.gate
             object.__setattr__(self, 'gate', tuple(str(text) for text in texts))
             margins = read_margins(self.gate)
+            given = ' '.join(self.gate)
             if margins and not self.bootstrap:
                 raise ValueError(
-                    f'gate={self.gate} goes by intervals, and bootstrap=0 gives none; bootstrap=1000 is good'
+                    f'gate {given} goes by intervals, and bootstrap=0 gives none: bootstrap=1000 (--bootstrap 1000) is '
+                    'good'
                 )
             if not self.miss_rate and any(margin.score in PEDESTRIAN_SCORES for margin in margins):
-                raise ValueError(f'gate={self.gate} is of a score that miss_rate (--miss-rate) adds')
+                raise ValueError(f'gate {given} is of a score that miss_rate (--miss-rate) adds')
         if self.image_dir is not None:
             object.__setattr__(self, 'image_dir', str(self.image_dir))
         if self.per_instance and self.definition not in ('covered', 'hybrid', AMODAL):

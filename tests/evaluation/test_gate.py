@@ -104,7 +104,7 @@ def test_one_margin_is_as_good_as_a_list_of_one():
 
 def test_a_gate_needs_intervals_and_two_detectors():
     truth, found = made_up()
-    with pytest.raises(ValueError, match='goes by intervals, and bootstrap=0 gives none; bootstrap=1000 is good'):
+    with pytest.raises(ValueError, match=r'gate AP:\.01 goes by intervals, and bootstrap=0 gives none: bootstrap=1000'):
         compare_occlusion(truth, found, found, gate=['AP:.01'])
     with pytest.raises(InputError, match=r'gate AP:\.01 AR:0: give the results of two detectors or more, found one'):
         evaluate_occlusion(truth, found, bootstrap=5, gate=['AP:.01', 'AR:0'])
