@@ -60,7 +60,7 @@ def alone():
     np.random.seed(0)
     torch.manual_seed(0)
     # A logger writes to what was the standard output when it was made, which pytest has closed by the next test.
-    for manager in (DefaultScope, MMLogger, MessageHub, Visualizer):
+    for manager in (DefaultScope, MMLogger, MessageHub, Visualizer, *Visualizer.__subclasses__()):
         manager._instance_dict.clear()
 
 
