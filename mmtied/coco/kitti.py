@@ -9,21 +9,21 @@ from tqdm import tqdm
 
 from ..utils.errors import InputError
 from .columns import as_text, shown
-from .other_truth import Content, OtherTruth, all_classes, find_pictures, numbers, read_text, size_of
+from .other_truth import Content, OtherTruth, all_classes, numbers, pictures_by_stem, read_text, size_of
 
 # In the order of the benchmark's description.
 CLASSES = ('Car', 'Van', 'Truck', 'Pedestrian', 'Person_sitting', 'Cyclist', 'Tram', 'Misc')
 REGION = 'DontCare'
-OCCLUDED = {'0': 'fully visible', '1': 'partly occluded', '2': 'largely occluded', '3': None, '-1': None}
+OCCLUDED = {'0': '0 fully visible', '1': '1 partly occluded', '2': '2 largely occluded', '3': None, '-1': None}
 VALUES = 15
 
 
 def looks_like_kitti(files: Iterable[Path]) -> bool:
-    """Return whether the first line of the label files begins with a word and not with the number of a class."""
+    """Return whether the first line of the label files begins with a word, and has more than a box behind it."""
     for path in files:
-        words = read_text(path).split(maxsplit=1)
-        if words:
-            return not words[0].lstrip('+-').replace('.', '', 1).isdecimal()
+        lines = [line.split() for line in read_text(path).splitlines() if line.strip()]
+        if lines:
+            return lines[0][0][0].isalpha() and len(lines[0]) > VALUES / 2
     return False
 
 
@@ -46,7 +46,7 @@ def read_kitti(
         InputError: If a line is not KITTI's; the message names the file and the line.
     """
     images = image_dir or folder.parent / 'image_2'
-    pictures = find_pictures(images)
+    pictures = pictures_by_stem(images)
     content = Content(source)
     regions = []
     for path in tqdm(files, source.name, disable=quiet, delay=1, leave=False):

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from ..utils.errors import InputError
 from .columns import as_text, shown
-from .other_truth import Content, OtherTruth, find_pictures, numbers, read_text, size_of
+from .other_truth import Content, OtherTruth, numbers, pictures_by_stem, read_text, size_of
 
 BOX = ('XMin', 'YMin', 'XMax', 'YMax')
 # What is kept of a box beside IsGroupOf, and under which key.
@@ -40,7 +40,7 @@ def read_open_images(path: Path, image_dir: Path | None, quiet: bool = True) -> 
             '--image-dir (image_dir=...)'
         )
     descriptions = _descriptions(path)
-    pictures = find_pictures(image_dir)
+    pictures = pictures_by_stem(image_dir)
     content = Content(path)
     rows = csv.DictReader(io.StringIO(read_text(path)))
     missing = [name for name in ('ImageID', 'LabelName', *BOX) if name not in (rows.fieldnames or ())]
@@ -81,7 +81,9 @@ def _descriptions(path: Path) -> dict[str, str]:
     """Return the names of labels, from the class descriptions beside a file; empty without one."""
     files = sorted(path.parent.glob(DESCRIPTIONS))
     rows = csv.reader(io.StringIO(read_text(files[0]))) if files else ()
-    return {as_text(row[0]): as_text(row[1]) for row in rows if len(row) > 1 and row[0] != 'LabelName'}
+    return {
+        as_text(row[0]): as_text(row[1]) or as_text(row[0]) for row in rows if len(row) > 1 and row[0] != 'LabelName'
+    }
 
 
 def _flag(row: dict[str, str | None], key: str, where: str) -> bool | None:

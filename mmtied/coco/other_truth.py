@@ -140,6 +140,11 @@ def find_pictures(folder: Path) -> dict[str, Path]:
     return {stem_in(folder, path): path for path in found}
 
 
+def pictures_by_stem(folder: Path) -> dict[str, Path]:
+    """Return the pictures in a folder and those below it, by the stem of their name."""
+    return {as_text(path.stem): path for path in find_pictures(folder).values()}
+
+
 def stem_in(folder: Path, path: Path) -> str:
     """Return a file's path in a folder without the suffix, which is the stem of a file that lies in it directly."""
     return as_text(path.relative_to(folder).with_suffix('').as_posix())

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from ..utils.errors import InputError
 from .columns import as_text, shown
-from .other_truth import Content, OtherTruth, all_classes, find_pictures, numbers, size_of
+from .other_truth import Content, OtherTruth, all_classes, numbers, pictures_by_stem, size_of
 
 CLASSES = (
     *('aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat', 'chair', 'cow', 'diningtable', 'dog'),
@@ -38,7 +38,7 @@ def read_voc(
         InputError: If a file is not VOC's; the message names it and the object.
     """
     images = image_dir or folder.parent / 'JPEGImages'
-    pictures = find_pictures(images)
+    pictures = pictures_by_stem(images)
     content = Content(source)
     for path in tqdm(files, source.name, disable=quiet, delay=1, leave=False):
         try:

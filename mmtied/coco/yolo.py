@@ -219,12 +219,14 @@ def _names_beside(folder: Path) -> list[str] | None:
 def _names(data: dict[str, Any], path: Path) -> list[str]:
     names = data.get('names')
     if isinstance(names, dict):
-        if sorted(names) != list(range(len(names))):
+        if set(names) != set(range(len(names))):
             raise InputError(f'{path}: names must number the classes 0, 1, 2, …, found {shown(list(names))}')
         names = [names[i] for i in range(len(names))]
     if not isinstance(names, list) or not names:
         raise InputError(f'{path}: has no names of classes')
-    names = [as_text(name) for name in names]
+    names = [as_text(name).strip() for name in names]
+    if '' in names:
+        raise InputError(f'{path}: class {names.index("")} has no name')
     twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
     if twice is not None:
         raise InputError(f'{path}: the class {shown(twice)} is named twice')

@@ -21,7 +21,7 @@ from .command import UsageError, at_least
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('ground_truth', help='COCO ground truth, json')
+    parser.add_argument('ground_truth', help='COCO ground truth, json, or another format')
     parser.add_argument(
         'results',
         nargs='+',

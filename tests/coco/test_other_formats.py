@@ -115,7 +115,7 @@ def test_flags_of_kitti_are_kept_and_dont_care_forgives_any_class(tmp_path):
     truth = read_other_format(kitti(tmp_path, ''.join(lines) + DONT_CARE))
     entries = [entry for entry in truth.data['annotations'] if not entry['iscrowd']]
     levels = [entry.get('occluded') for entry in entries]
-    assert levels == ['fully visible', 'partly occluded', 'largely occluded', None]
+    assert levels == ['0 fully visible', '1 partly occluded', '2 largely occluded', None]
     assert {entry['truncated'] for entry in entries} == {0.25}
     inside = [found(category_id=name, bbox=[52, 52, 10, 10])[0] for name in ('Car', 'Car', 'Tram')]
     result = evaluate_occlusion(tmp_path, [*found(category_id='Car'), *inside])
@@ -217,6 +217,16 @@ def test_a_list_of_images_is_a_part_of_them(kind, listing, tmp_path):
     assert evaluate_occlusion(path, found()).all.images == 1
 
 
+@pytest.mark.parametrize('kind', ['voc', 'kitti', 'open_images'])
+def test_images_may_lie_in_folders(kind, tmp_path):
+    path = MAKERS[kind](tmp_path / 'set')
+    picture(tmp_path / 'pictures/first/2007_01.jpg')
+    picture(tmp_path / 'pictures/second/2007_02.jpg')
+    result = evaluate_occlusion(path, found(), image_dir=tmp_path / 'pictures')
+    assert result.ground_truth.images[0]['file_name'] == 'first/2007_01.jpg'
+    assert pytest.approx(1) == result.all.AP
+
+
 def test_sizes_of_voc_and_kitti_are_read_from_images_where_labels_have_none(tmp_path):
     root = voc(tmp_path / 'voc')
     file = root / 'Annotations/2007_01.xml'
@@ -253,6 +263,9 @@ WRONG = {
     'yolo picture': ('yolo', 'images/2007_01.jpg', 'x', r'2007_01\.jpg: not a readable image, so its size is not'),
     'yolo yaml': ('yolo', 'data.yaml', 'names: [a', r'data\.yaml: not valid yaml'),
     'yolo no names': ('yolo', 'data.yaml', 'val: images\nnames: 3', r'data\.yaml: has no names of classes'),
+    'yolo empty name': ('yolo', 'data.yaml', "val: images\nnames: [a, '']", 'class 1 has no name'),
+    'yolo odd gap': ('yolo', 'data.yaml', 'val: images\nnames: {0: a, b: b}', 'names must number the classes 0, 1, 2'),
+    'yolo names': ('yolo', LABEL, 'dog .5 .5 .5 .5\n', r':1: .*, all numbers, found dog$'),
     'yolo gap': ('yolo', 'data.yaml', 'val: images\nnames: {0: a, 2: b}', 'names must number the classes 0, 1, 2'),
     'yolo twice': ('yolo', 'data.yaml', 'val: images\nnames: [a, a]', 'the class a is named twice'),
     'yolo nowhere': ('yolo', 'data.yaml', 'val: nowhere\nnames: [a]', 'there is no .*nowhere; give the folder of the'),
