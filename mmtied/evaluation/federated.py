@@ -31,19 +31,28 @@ def federated(truth: GroundTruth, found: Detections, max_dets: int) -> tuple[Gro
         The ground truth with these regions behind its annotations, and with what hotcoco's evaluation of LVIS reads of
         images and categories; and those of the detections that count.
     """
-    federation, count = truth.searched, len(truth.categories)
-    found = found.rows(within_limit(found, max_dets, of_class=False))
-    areas = detection_areas(found, truth, 'segm' if found.bbox is None else 'bbox')
-    searched = [(truth.image, truth.category), tuple(federation.negative.T)]
-    keys = np.concatenate([image * count + category for image, category in searched])
-    found = found.rows(np.isin(found.image * count + found.category, keys) & (areas > 0))
-    frequencies = zip(truth.categories, federation.frequency.tolist())
+    found = found.rows(counted(truth, found, max_dets))
+    frequencies = zip(truth.categories, truth.searched.frequency.tolist())
     truth = replace(
         truth,
         images=_with_searched(truth, found),
         categories=[entry | {'frequency': frequency} for entry, frequency in frequencies],
     )
     return _with_regions(truth, found), found
+
+
+def counted(truth: GroundTruth, found: Detections, max_dets: int) -> np.ndarray:
+    """Return which detections LVIS's evaluation counts, (n,) bool.
+
+    Args:
+        truth, found, max_dets: As of :func:`federated`.
+    """
+    count = len(truth.categories)
+    searched = [(truth.image, truth.category), tuple(truth.searched.negative.T)]
+    keys = np.concatenate([image * count + category for image, category in searched])
+    areas = detection_areas(found, truth, 'segm' if found.bbox is None else 'bbox')
+    known = np.isin(found.image * count + found.category, keys)
+    return within_limit(found, max_dets, of_class=False) & known & (areas > 0)
 
 
 def _with_regions(truth: GroundTruth, found: Detections) -> GroundTruth:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from .errors import KINDS, MATCH_IOU, PARTIAL_IOU, Best, Hits, Kinds, hit_in_part
+from .federated import counted
 from .matching import Candidates
 from .overlaps import find_overlaps
 from .pieces import within_limit
@@ -53,6 +55,11 @@ def object_table(result: OcclusionResult | OcclusionComparison) -> dict[str, lis
 
 
 def _of_detector(result: OcclusionResult) -> dict[str, list]:
+    index: np.ndarray = np.arange(len(result.detections.score))
+    if result.settings.lvis:
+        index = np.flatnonzero(counted(result.ground_truth, result.detections, result.settings.max_dets))
+        truth, found = result.judged
+        result = replace(result, ground_truth=replace(truth, values=result.ground_truth.values), detections=found)
     truth, settings = result.ground_truth, result.settings
     rows = np.flatnonzero(~truth.uncounted)
     hits = Hits.of(truth, result.detections, settings.matched, score_thr=settings.score_thr)
@@ -84,7 +91,8 @@ def _of_detector(result: OcclusionResult) -> dict[str, list]:
     table['occlusion'] = _named(occlusion[rows], of_instances) + nothing
     table['image_occlusion'] = _named(result.ratios[image], words)
     table['bin'] = _bins(result, rows, image)
-    table['detection'] = [row if row >= 0 else None for row in best.truth[rows].tolist()] + kept[wrong].tolist()
+    own = [int(index[row]) if row >= 0 else None for row in best.truth[rows].tolist()]
+    table['detection'] = own + index[kept[wrong]].tolist()
     iou = np.where(kinds.nearest >= 0, kinds.iou, np.nan)[wrong]
     table['iou'] = _or_none(np.concatenate([np.where(best.truth >= 0, best.iou, np.nan)[rows], iou]))
     scores = np.append(result.detections.score, np.nan)  # The last is for the -1 of those without a detection.

@@ -10,7 +10,14 @@ import pytest
 import torch
 from made_up import polygon
 
-from mmtied.evaluation import InputError, OcclusionBins, OcclusionSettings, compare_occlusion, evaluate_occlusion
+from mmtied.evaluation import (
+    InputError,
+    OcclusionBins,
+    OcclusionSettings,
+    compare_occlusion,
+    evaluate_occlusion,
+    object_table,
+)
 from mmtied.evaluation.metric import OcclusionMetric
 
 NAMES = ('AP', 'AP50', 'AP75', 'AR', 'APr', 'APc', 'APf')
@@ -298,6 +305,21 @@ def test_what_is_false_is_what_was_searched_for(image, category, wrong):
     left_out = '1 detection is of a class that' if (image, category) in ((0, 3), (1, 2), (1, 3)) else '0 detections are'
     assert left_out in str(result)
     assert (result.all.instances, len(result.ground_truth.image)) == (2, 2)
+
+
+def test_the_table_of_objects_has_what_counts():
+    truth, found = few()
+    truth['annotations'][0]['id'] = 7
+    extras = [
+        {'image_id': image, 'category_id': category, 'bbox': [50, 50, 10, 10], 'score': 0.9}
+        for image, category in ((0, 3), (1, 1), (0, 1))
+    ]
+    result = evaluate_occlusion(truth, [*extras, *found], lvis=True)
+    table = object_table(result)
+    assert table['kind'] == ['instance', 'instance', 'false positive']
+    assert table['detection'] == [3, 4, 2]
+    assert table['matched_50'] == [True, True, False]
+    assert result.all.errors.false_positives == 1 / 2
 
 
 def test_without_instances_there_is_no_score():
