@@ -6,10 +6,9 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, WEIGHT_INITIALIZERS
-from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from ..models.pretrained import Step, check_what_stays, refuse_foreign, spell_out, tensors_for
+from ..models.pretrained import Step, check_what_stays, not_trained, refuse_foreign, spell_out, tensors_for
 from ..models.residual_backbone import ResidualBackbone
 from ..models.tied_backbone import TiedBackbone, Tying, is_of_ordinary
 from ..utils.checkpoints import matching
@@ -48,11 +47,9 @@ def start_from(config: Config, checkpoint: str | None) -> None:
 
 def refuse_ordinary_weights(backbone: nn.Module, checkpoint: str, init_cfg: dict) -> None:
     """Raise an error if a checkpoint is not of the tied backbone itself, whose norms may be kept as they are."""
-    content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
     step = Step('', init_cfg)
     what = None
-    origins = (content.get('meta') or {}).get('tensors', {})
-    if any(how != 'matched' for how in origins.values()):
+    if not_trained(init_cfg):
         what = 'a warm start of convert_weights.py'
     elif isinstance(getattr(backbone, 'tying', None), Tying) and is_of_ordinary(backbone, step):
         what = f'of an ordinary {type(backbone).__name__}, which is tied by projection'

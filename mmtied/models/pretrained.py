@@ -97,11 +97,23 @@ def part_of(network: nn.Module, step: Step) -> nn.Module:
     return getattr(network, step.part) if step.part else network
 
 
+def content_of(config: dict) -> Mapping:
+    """Return what the checkpoint that a config loads holds."""
+    init = WEIGHT_INITIALIZERS.build(config)
+    content = CheckpointLoader.load_checkpoint(init.checkpoint, map_location=init.map_location, logger='silent')
+    return content if isinstance(content, Mapping) else {}
+
+
 def tensors_for(network: nn.Module, config: dict) -> dict[str, Tensor]:
     """Return the tensors of the checkpoint that a config loads, below its prefix, by the network's names."""
-    init = WEIGHT_INITIALIZERS.build(config)
-    content = CheckpointLoader.load_checkpoint(init.checkpoint, map_location=init.map_location)
-    return own_names(network, below(checkpoint_tensors(content), init.prefix))
+    return own_names(network, below(checkpoint_tensors(content_of(config)), config.get('prefix')))
+
+
+def not_trained(config: dict) -> set[str]:
+    """Return the names of what a warm start projected or initialised: it says so in its meta data."""
+    meta = content_of(config).get('meta')
+    origins = meta.get('tensors') if isinstance(meta, Mapping) else None
+    return {name for name, how in origins.items() if how != 'matched'} if isinstance(origins, Mapping) else set()
 
 
 def log_matches(network: nn.Module, tensors: Mapping[str, Tensor], step: Step) -> None:
@@ -121,13 +133,12 @@ def refuse_foreign(network: nn.Module, tensors: Mapping[str, Tensor], step: Step
         checkpoint, prefix = step.config['checkpoint'], step.config.get('prefix')
         name = ' '.join(filter(None, (type(network).__name__, step.part)))
         place = f'{checkpoint}, below prefix={prefix!r},' if prefix else checkpoint
-        raise ValueError(f'{name}: init_cfg: {place} holds none of its tensors; {advice(network, checkpoint)}')
+        raise ValueError(f'{name}: init_cfg: {place} holds none of its tensors; {advice(network, step.config)}')
 
 
-def advice(network: nn.Module, checkpoint: str) -> str:
+def advice(network: nn.Module, config: dict) -> str:
     """Say what to do about a checkpoint that holds no tensor of a network where its config says."""
-    content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-    found = prefixes_of(network, checkpoint_tensors(content))
+    found = prefixes_of(network, checkpoint_tensors(content_of(config)))
     if found:
         return f'it has them below prefix={" and prefix=".join(map(repr, found))}'
     return (
@@ -136,16 +147,19 @@ def advice(network: nn.Module, checkpoint: str) -> str:
     )
 
 
-def run_steps(network: nn.Module, steps: Sequence[Step]) -> dict[str, str]:
-    """Run steps in order, and return what was loaded: the names of tensors, and whence."""
+def run_steps(network: nn.Module, steps: Sequence[Step]) -> tuple[dict[str, str], set[str]]:
+    """Run steps in order, and return whence each tensor was loaded, and which of them are not trained."""
     loaded: dict[str, str] = {}
+    new: set[str] = set()
     for step in steps:
-        loaded |= run_step(network, step)
-    return loaded
+        names = run_step(network, step)
+        loaded |= dict.fromkeys(names, step.config.get('checkpoint', ''))
+        new = new - names | (names & not_trained(step.config) if names else set())
+    return loaded, new
 
 
-def run_step(network: nn.Module, step: Step) -> dict[str, str]:
-    """Load or initialise the part of a network that a step names, and return what was loaded: its names, and whence.
+def run_step(network: nn.Module, step: Step) -> set[str]:
+    """Load or initialise the part of a network that a step names, and return the names of what was loaded.
 
     Raises:
         ValueError: If the network has no such part, or the checkpoint holds none of its tensors.
@@ -155,14 +169,14 @@ def run_step(network: nn.Module, step: Step) -> dict[str, str]:
         initializer = WEIGHT_INITIALIZERS.build(step.config)
         initializer.wholemodule = True
         initializer(part)
-        return {}
+        return set()
     tensors = tensors_for(part, step.config)
     log_matches(part, tensors, step)
     refuse_foreign(part, tensors, step)
     # mmengine's loading lets a network adapt what is of another shape, as position embeddings.
     load_state_dict(part, {name: tensors[name] for name in part.state_dict() if name in tensors}, logger='silent')
     place = f'{step.part}.' if step.part else ''
-    return {f'{place}{name}': step.config['checkpoint'] for name in matching(part, tensors)}
+    return {f'{place}{name}' for name in matching(part, tensors)}
 
 
 def check_what_stays(network: nn.Module, loaded: Mapping[str, str], projected: Collection[str] = ()) -> None:
@@ -171,7 +185,8 @@ def check_what_stays(network: nn.Module, loaded: Mapping[str, str], projected: C
     Args:
         network: It was initialised, and loaded as far as ``init_cfg`` says.
         loaded: Names of the tensors that came from checkpoints, and these.
-        projected: Names of those among them that were tied thereby. Defaults to none.
+        projected: Names of those among them that were projected from ordinary ones, or are new beside such. Defaults
+            to none.
 
     Raises:
         ValueError: If there was a checkpoint, and it lacks frozen parameters.
@@ -194,8 +209,8 @@ def check_what_stays(network: nn.Module, loaded: Mapping[str, str], projected: C
         end = 'Unless load_from or resume brings the weights, these stay random: from scratch'
     else:
         random, first = [key for key in frozen if key in projected], fixed if projected else []
-        cause = f'{len(projected)} tensors of an ordinary network were tied by projection'
-        end = 'These do not adapt to it: after a projection'
+        cause = f'{len(projected)} tensors are projected from an ordinary network, or new beside it'
+        end = 'These do not adapt to that: to train them'
     facts, mends = [], []
     if random:
         facts.append(f'{len(random)} of {len(parameters)} parameters are frozen')

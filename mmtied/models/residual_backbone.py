@@ -178,7 +178,8 @@ class ResidualBackbone(BaseModule):
         for module in self.modules():
             if isinstance(module, Bottleneck):
                 module.init_last(anew=bool(first))
-        check_what_stays(self, run_steps(self, last))
+        loaded, new = run_steps(self, last)
+        check_what_stays(self, loaded, new)
         return None
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:

@@ -89,14 +89,14 @@ def init_weights(tied: nn.Module) -> None:
         ordinary.init_cfg = first[0] if len(first) == 1 else first or None
         if hasattr(ordinary, 'init_weights'):
             ordinary.init_weights()
-        source = run_steps(ordinary, of_ordinary)
+        source, _ = run_steps(ordinary, of_ordinary)
     shapes = {name: value.shape for name, value in ordinary.state_dict().items()}
     project_from(tied, ordinary)
     old_names = {name: ordinary_name(name, shapes) for name in tied.state_dict()}
     loaded = {name: source[old] for name, old in old_names.items() if old in source}
     projected = {name for name in loaded if tied.state_dict()[name].shape != shapes[old_names[name]]}
-    own = run_steps(tied, of_tied)
-    check_what_stays(tied, loaded | own, projected - set(own))
+    own, new = run_steps(tied, of_tied)
+    check_what_stays(tied, loaded | own, projected - set(own) | new)
     tied.is_init = True
 
 

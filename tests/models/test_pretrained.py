@@ -10,7 +10,7 @@ from mmengine.model import PretrainedInit
 from mmengine.registry import MODELS
 from torch import nn
 
-from mmtied.models import TiedResNet
+from mmtied.models import TiedResNet, warm_start
 from mmtied.models.pretrained import in_order, spell_out
 
 SPELLINGS = [
@@ -252,10 +252,35 @@ def test_projections_that_are_frozen_are_said(tmp_path, said, settings, mend):
     if mend is None:
         assert len(said) == 1
     else:
-        assert said[1][1].startswith('ResNet: 4 tensors of an ordinary network were tied by projection, but ')
-        assert said[1][1].endswith(f'after a projection, set {mend}')
+        assert said[1][1].startswith('ResNet: 4 tensors are projected from an ordinary network, or new')
+        assert said[1][1].endswith(f'These do not adapt to that: to train them, set {mend}')
     # Its own checkpoint is taken as it is.
     own = saved(backbone, tmp_path / 'own.pth')
     del said[:]
     resnet(init_cfg=dict(type='Pretrained', checkpoint=own), **settings).init_weights()
     assert [level for level, _ in said] == [logging.INFO]
+
+
+def test_what_a_warm_start_projected_or_made_anew_is_said_if_it_is_frozen(tmp_path, said):
+    """The mixers of a warm start are random, though they are in its checkpoint."""
+    warm = small()
+    origins = warm_start(warm, ResNet(50, **SMALL).state_dict()).tensors
+    del said[:]
+    for name, how in origins.items():
+        assert how != 'matched' or 'mixer' not in name
+    state = {f'backbone.{name}': value for name, value in warm.state_dict().items()}
+    torch.save(dict(meta=dict(tensors=origins), state_dict=state), tmp_path / 'warm.pth')
+    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'warm.pth'), prefix='backbone.')
+    small(init_cfg=init_cfg).init_weights()
+    assert [level for level, _ in said] == [logging.INFO]
+    backbone = small(init_cfg=init_cfg, frozen_stages=1, norm_eval=True)
+    backbone.init_weights()
+    new = [name for name, how in origins.items() if how != 'matched']
+    frozen = {name for name, parameter in backbone.named_parameters() if not parameter.requires_grad}.intersection(new)
+    assert 'layer1.0.mixer.conv.weight' in frozen
+    text = said[-1][1]
+    assert text.startswith(
+        f'TiedResNet: {len(new)} tensors are projected from an ordinary network, or new beside it, but'
+    )
+    assert f'{len(frozen)} of {len(list(backbone.parameters()))} parameters are frozen' in text
+    assert text.endswith('set frozen_stages=-1 and norm_eval=False')
