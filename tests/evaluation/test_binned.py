@@ -275,6 +275,8 @@ def test_human_labels_of_real_images(real_data, tmp_path):
     ]
     result = evaluate_occlusion(truth, found, by_file=file)
     assert [row.label for row in result.bins] == ['low', 'mid', 'high']
+    assert [row.images for row in result.bins] == [1086, 2075, 1791]
+    assert [row.instances for row in result.bins] == [2123, 11857, 22801]
     known = {image['id'] for image in truth['images']}
     for row in result.bins:
         ids = {int(stem) for stem, level in labels.items() if level == row.label}

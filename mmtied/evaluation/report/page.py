@@ -77,6 +77,11 @@ def save_report(
     return write_text(path, page)
 
 
+def as_shown(text: str) -> str:
+    """Return a text of the data as plotly shows it unchanged; of html it knows tags, and no entity for quotes."""
+    return escape(text, quote=False)
+
+
 def figure_html(figure: go.Figure) -> str:
     """Return a figure as HTML that the page's own copy of plotly draws; plotly escapes what would end the script."""
     config = {'displaylogo': False, 'responsive': True, 'displayModeBar': False}
@@ -86,7 +91,7 @@ def figure_html(figure: go.Figure) -> str:
 def curve_figure(results: Sequence[OcclusionResult], score: str) -> go.Figure:
     """Return the curve of a score over the bins, with the intervals and the band of random subsets."""
     figure = go.Figure(layout=LAYOUT)
-    labels = [escape(row.label) for row in results[0].bins]
+    labels = [as_shown(row.label) for row in results[0].bins]
     bands = [row.random.get(score, (np.nan,) * 3) for row in results[0].bins]
     if any(band[1] == band[1] for band in bands):
         low, mean, high = 100 * np.array(bands).T
@@ -94,7 +99,7 @@ def curve_figure(results: Sequence[OcclusionResult], score: str) -> go.Figure:
         line = {'color': BAND, 'dash': 'dash'}
         figure.add_scatter(x=labels, y=mean, mode='lines', line=line, name='random subsets', legendgroup='random')
     for result, colour, symbol in zip(results, COLOURS, SYMBOLS):
-        name = escape(result.name)
+        name = as_shown(result.name)
         values = np.array([100 * row.scores[score] for row in result.bins])
         look: dict[str, Any] = {'line': {'color': colour}, 'marker': {'symbol': symbol, 'size': 7}}
         low, high = 100 * np.array([row.interval.get(score, (np.nan,) * 2) for row in result.bins]).T
@@ -103,7 +108,7 @@ def curve_figure(results: Sequence[OcclusionResult], score: str) -> go.Figure:
         elif not np.isnan(low).all():
             figure.add_traces(area(labels, low, high=high, colour=colour, group=name))
         figure.add_scatter(x=labels, y=values, mode='lines+markers', name=name, legendgroup=name, **look)
-    figure.update_xaxes(title=escape(results[0].settings.quantity), type='category')
+    figure.update_xaxes(title=as_shown(results[0].settings.quantity), type='category')
     figure.update_yaxes(tickformat='.1f', hoverformat='.1f', showgrid=True)
     scattermode = 'group' if len(results) > AREAS else 'overlay'  # beside each other, as the bars of a group
     figure.update_layout(title=f'{results[0].settings.iou_type} {score}, %', scattermode=scattermode, scattergap=0.5)
@@ -125,8 +130,8 @@ def difference_figure(differences: Sequence[Differences], score: str) -> go.Figu
     for one, colour in zip(differences, COLOURS[1:]):
         values = np.array([100 * row.scores[score] for row in one.bins])
         low, high = 100 * np.array([row.interval.get(score, (np.nan,) * 2) for row in one.bins]).T
-        bars = {'error_y': error_bars(values, low, high), 'marker_color': colour, 'name': escape(one.name)}
-        figure.add_bar(x=[escape(row.label) for row in one.bins], y=values, **bars)
+        bars = {'error_y': error_bars(values, low, high), 'marker_color': colour, 'name': as_shown(one.name)}
+        figure.add_bar(x=[as_shown(row.label) for row in one.bins], y=values, **bars)
     figure.update_xaxes(type='category')
     figure.update_yaxes(tickformat='+.1f', hoverformat='+.1f', zeroline=True, zerolinecolor='#888')
     if len(differences) == 1:
@@ -161,7 +166,7 @@ def size_figure(result: OcclusionResult, score: str, named: bool) -> go.Figure:
     shares = 100 * np.array([[cell.scores[score] for cell in line] for line in cells])
     counts = np.array([[cell.instances for cell in line] for line in cells])
     few = counts < FEW_INSTANCES
-    place = {'x': [escape(row.label) for row in result.bins], 'y': [size.label for size in sizes]}
+    place = {'x': [as_shown(row.label) for row in result.bins], 'y': [size.label for size in sizes]}
     look = {'texttemplate': '%{text}', 'hoverinfo': 'skip', 'xgap': 2, 'ygap': 2}
     figure = go.Figure(layout=LAYOUT)
     scale = {'colorscale': 'Blues', 'zmin': 0, 'zmax': 100, 'colorbar': {'thickness': 10, 'ticksuffix': ' %'}}
@@ -169,10 +174,10 @@ def size_figure(result: OcclusionResult, score: str, named: bool) -> go.Figure:
     for shown, colours in ((~few, scale), (few & (counts > 0), grey)):
         text = np.where(shown, [[_in_cell(cell, score) for cell in line] for line in cells], '')
         figure.add_heatmap(z=np.where(shown, shares, np.nan), text=text, **place, **look, **colours)
-    note = f'<br><span style="font-size: 11px">grey: fewer than {FEW_INSTANCES} instances</span>'
-    figure.update_xaxes(title=escape(result.settings.quantity) + note, type='category', showgrid=False)
+    note = f'<br><span style="font-size: 11px">grey: fewer than {FEW_INSTANCES} instances</span>' * bool(few.any())
+    figure.update_xaxes(title=as_shown(result.settings.quantity) + note, type='category', showgrid=False)
     figure.update_yaxes(title='size, pixels', type='category')
-    title = {'text': f'{score} by size and occlusion, %', 'subtitle': {'text': escape(result.name) if named else ''}}
+    title = {'text': f'{score} by size and occlusion, %', 'subtitle': {'text': as_shown(result.name) if named else ''}}
     return figure.update_layout(title=title, hovermode=False, margin_b=70, margin_t=64 if named else 40)
 
 
@@ -185,15 +190,15 @@ def ratio_figure(result: OcclusionResult) -> go.Figure:
     settings = result.settings
     what = 'instances' if settings.per_instance else 'images'
     figure = go.Figure(layout=LAYOUT)
-    title = escape(settings.quantity)
+    title = as_shown(settings.quantity)
     figure.update_xaxes(title=title).update_layout(title=f'{what} by their {title.partition(" of the ")[0]}', bargap=0)
     values = result.ground_truth.values
     ratios = result.binned_ratios
     if values is not None and values.words:
-        labels = [escape(word) for word in values.words]
+        labels = [as_shown(word) for word in values.words]
         held = np.bincount(ratios.astype(int), minlength=len(labels))
         figure.add_bar(x=labels, y=held, marker_color=COLOURS[0], name=what)
-        return figure.update_xaxes(type='category').update_layout(bargap=0.2)
+        return figure.update_xaxes(type='category').update_layout(bargap=0.2, margin_b=60)
     # Fifty bars up to the last edge, not many more where a ratio lies far beyond.
     width = max(0.02 * settings.bins.edges[-1], ratios.max(initial=1.0) / 200)
     count = max(1, int(np.ceil(ratios.max(initial=1.0) / width - 1e-9)))
