@@ -300,13 +300,14 @@ class OcclusionSettings:
     @property
     def title(self) -> str:
         """What was evaluated by what, in one line."""
+        matched = f"{self.iou_type} by LVIS's rules" if self.lvis else self.iou_type
         if self.keyed:
             file = f' (in {Path(self.by_file).name})' if self.by_file else ''
-            return f'{self.iou_type}, by {self.quantity}{file}'
+            return f'{matched}, by {self.quantity}{file}'
         of = {'bbox': 'boxes', 'segm': 'masks', None: 'masks inside boxes'}[self.region]
         of = f'{of} of one class' if self.same_class else of
         of = 'of annotated masks' if self.definition == AMODAL else f'of {of}'
-        return f'{self.iou_type}, by the {self.quantity} ({self.definition}, {of})'
+        return f'{matched}, by the {self.quantity} ({self.definition}, {of})'
 
     @property
     def quantity(self) -> str:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from collections import defaultdict
 
 import hotcoco
@@ -19,6 +20,7 @@ from mmtied.evaluation import (
     object_table,
 )
 from mmtied.evaluation.metric import OcclusionMetric
+from mmtied.evaluation.report.page import save_report
 
 NAMES = ('AP', 'AP50', 'AP75', 'AR', 'APr', 'APc', 'APf')
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -388,6 +390,7 @@ def test_the_command_and_the_metric(run_tool, tmp_path):
     (tmp_path / 'results.json').write_text(json.dumps(found))
     status, output, _ = run_tool('occlusion_eval.py', tmp_path / 'gt.json', tmp_path / 'results.json', '--lvis')
     assert status == 0 and '   APr    APc    APf' in output
+    assert output.startswith("results: bbox by LVIS's rules, by the occlusion ratio of the image")
     assert OcclusionMetric(ann_file=str(tmp_path / 'gt.json'), lvis=True).options['lvis'] is True
 
 
@@ -421,3 +424,12 @@ def test_the_metric_evaluates_a_part_of_the_classes(tmp_path):
         part['images'][0].pop('neg_category_ids')
         (tmp_path / 'gt.json').write_text(json.dumps(part))
         OcclusionMetric(ann_file=str(tmp_path / 'gt.json'), lvis=True)
+
+
+def test_the_report_says_what_the_scores_are_of(tmp_path):
+    truth, found = few()
+    for lvis, said in ((True, '300 detections of an image.'), (False, '100 detections of a class and image.')):
+        result = evaluate_occlusion(truth, found, lvis=lvis)
+        page = save_report(result, tmp_path / 'report.html').read_text()
+        assert said in page
+        assert bool(re.search(r'>\s*APr\s*<', page)) == lvis
