@@ -14,6 +14,7 @@ from .data import Note
 from .key_values import NUMBER, Entry
 from .lenient import IMAGE_KEYS
 
+FEW = 8  # columns that a message lists
 IDS = ('annotation_id', 'image_id')  # of which the first that is there says whose values they are
 
 
@@ -137,7 +138,7 @@ def read_key_file(path: str, column: str | None = None) -> KeyFile:
     if not lines:
         raise InputError(f'{path}: is empty; its first line must be the names of the columns')
     (_, header), *lines = lines
-    listed = ', '.join(shown(name) or '""' for name in header)
+    listed = ', '.join(shown(name) or '""' for name in header[:FEW]) + ', …' * (len(header) > FEW)
     ids = next((name for name in IDS if name in header), None)
     if ids is None:
         raise InputError(f'{path}: has no column image_id or annotation_id, found {listed}')

@@ -259,6 +259,8 @@ def test_lenient_finds_images_by_their_files(csv_file, name):
         ('image_id,level\n', None, 'has no rows below'),
         ('image,level\n1,low\n', None, 'has no column image_id or annotation_id, found image, level'),
         ('image_id;level\n1;low\n', None, 'has no column image_id or annotation_id, found image_id;level'),
+        ('{"a": 1, "b": 2}\n', None, r'has no column image_id or annotation_id, found {"a": 1, "b": 2}$'),
+        (','.join('abcdefghij'), None, 'found a, b, c, d, e, f, g, h, …$'),
         ('image_id\n1\n', None, 'has no column of values beside image_id'),
         ('image_id,a,b\n1,2,3\n', None, r'has several columns of values \(image_id, a, b\); --by COLUMN'),
         ('image_id,a,b\n1,2,3\n', 'c', 'has no column of values c, found image_id, a, b'),

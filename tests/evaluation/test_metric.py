@@ -412,3 +412,30 @@ def test_names_that_every_logger_takes():
     names = ['traffic light', 'bow_(ribbons)', 'bow_[ribbons]', 'naïve', 'a/b', 'x,y: 1', 'c++']
     plain = ['traffic light', 'bow__ribbons_', 'bow__ribbons__', 'naïve', 'a_b', 'x_y_ 1', 'c__']
     assert plain_names(names) == plain
+
+
+def test_keys_and_sizes(tmp_path):
+    content, samples = data()
+    for i, image in enumerate(content['images']):
+        image['level'] = ('low', 'high/most')[i % 2]
+    for i, entry in enumerate(content['annotations']):
+        entry |= {'vis_ratio': i % 5 / 5} if i % 4 else {}
+    path = tmp_path / 'gt.json'
+    path.write_text(json.dumps(content))
+    prefix = str(tmp_path / 'results')
+    scores = run(OcclusionMetric(ann_file=str(path), by='image.level', sizes=(0, 20), outfile_prefix=prefix), samples)
+    result = evaluate_occlusion(str(path), f'{prefix}.bbox.json', by='image.level', sizes=(0, 20))
+    high, low = result.bins
+    assert (high.label, low.label) == ('high/most', 'low')
+    for name, row in (('', result.all), ('_is_low', low), ('_is_high_most', high)):
+        assert scores[f'occlusion/bbox_mAP_75{name}'] == row.AP75
+        for cell, size in zip(row.sizes, ('_s0-20', '_s20-100000')):
+            assert scores[f'occlusion/bbox_mAP{name}{size}'] == (cell.AP if cell.AP == cell.AP else -1)
+    scores = run(OcclusionMetric(ann_file=str(path), by='vis_ratio', visible=True, outfile_prefix=prefix), samples)
+    result = evaluate_occlusion(str(path), f'{prefix}.bbox.json', by='vis_ratio', visible=True)
+    assert scores['occlusion/bbox_mAP_r0.2-0.4'] == result.bins[2].AP
+    with pytest.raises(InputError, match=r'gt\.json: no annotation has the key vis'):
+        OcclusionMetric(ann_file=str(path), by='vis')
+    for options in (dict(by='vis_ratio'), dict(by_file='levels.csv'), dict(definition='amodal')):
+        with pytest.raises(ValueError, match='need an ann_file'):
+            OcclusionMetric(**options)
