@@ -48,7 +48,7 @@ def test_two_detectors_with_intervals_and_bands():
 
 def test_eight_detectors_are_told_apart():
     assert len(set(COLOURS)) == len(set(MARKERS)) == len(COLOURS) == MOST
-    names = [f'{i} {"long name of a detector " * 2}' for i in range(MOST)]
+    names = [f'{i} {"long name of a detector " * 2}end' for i in range(MOST)]
     comparison = compare_occlusion(TRUTH, FOUND, FOUND[:1], more=[FOUND] * 6, names=names, bootstrap=5)
     figure = comparison.plot()
     curves = figure.axes[0]
