@@ -14,6 +14,7 @@ NETWORKS: dict[str, dict] = {
     'Res2Net-50 26w4s': dict(type='mmpretrain.TIMMBackbone', model_name='res2net50_26w_4s'),
     'TiedResNet-50': VARIANTS['tiedresnet50'],
     'TiedResNet-50-S': VARIANTS['tiedresnet50-s'],
+    'TiedResNet-50-S16': VARIANTS['tiedresnet50-s16'],
 }
 
 
