@@ -12,21 +12,26 @@ from torch import Tensor
 
 
 def milliseconds(run: Callable[[Tensor], Tensor], x: Tensor, backward: bool) -> float:
-    """Return the time of one run, with the backward pass of the sum of its output if wanted.
+    """Return the time of one run, with the backward pass of the sum of its output if wanted."""
+    return timed(lambda: run_once(run, x, backward), x.device)
+
+
+def timed(work: Callable[[], object], device: torch.device) -> float:
+    """Return the milliseconds that some work on a device takes.
 
     On CUDA it is the time between two events on the stream, which Python's launching of kernels is part of where these
     are short.
     """
-    if not x.is_cuda:
+    if device.type != 'cuda':
         start = time.perf_counter()
-        run_once(run, x, backward)
+        work()
         return 1000 * (time.perf_counter() - start)
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    start.record()
-    run_once(run, x, backward)
-    end.record()
-    end.synchronize()
-    return start.elapsed_time(end)
+    before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    before.record()
+    work()
+    after.record()
+    after.synchronize()
+    return before.elapsed_time(after)
 
 
 def run_once(run: Callable[[Tensor], Tensor], x: Tensor, backward: bool) -> None:

@@ -11,16 +11,19 @@ from ...utils.text_table import align
 from .measurement import OperatorCost
 
 
+def to_rows(costs: Sequence[OperatorCost]) -> list[dict]:
+    """Return the costs as rows of a table, times and memory with four digits."""
+    rows = [asdict(cost) for cost in costs]
+    return [row | {key: f'{row[key]:.4g}' for key in ('gmacs', 'ms', 'mb') if row[key] is not None} for row in rows]
+
+
 def to_csv(costs: Sequence[OperatorCost], setting: str) -> str:
     """Return the costs, each with machine, versions and size of the input."""
     text = io.StringIO()
     columns = [*(field.name for field in fields(OperatorCost)), 'setting']
     table = csv.DictWriter(text, columns, lineterminator='\n')
     table.writeheader()
-    for cost in costs:
-        row = asdict(cost)
-        rounded = {key: f'{row[key]:.4g}' for key in ('gmacs', 'ms', 'mb') if row[key] is not None}
-        table.writerow(row | rounded | {'setting': setting})
+    table.writerows(row | {'setting': setting} for row in to_rows(costs))
     return text.getvalue()
 
 
