@@ -26,7 +26,7 @@ class Budget:
 
     def __init__(self, seconds: float, expected: dict[str, float]) -> None:
         self.end = time.monotonic() + seconds
-        self.bar = tqdm(total=seconds, bar_format='{desc}: {n:.0f} of at most {total:.0f} s')
+        self.bar = tqdm(total=seconds, bar_format='{desc}{n:.0f} of at most {total:.0f} s')
         self.longest = dict(expected)
         self.measured: set[str] = set()
         self.failed: list[str] = []

@@ -232,5 +232,6 @@ def wrong_choices(device: torch.device) -> list[str]:
     wrong = []
     for name, move, folds in moves:
         if move().folds != folds:
-            wrong.append(f'TiedConv2d moved {name}: it {"repeats" if folds else "folds"}, which suits the other case')
+            has, wanted = ('repeats', 'fold') if folds else ('folds', 'repeat')
+            wrong.append(f'TiedConv2d moved {name}: it {has}, where it should {wanted}')
     return wrong
