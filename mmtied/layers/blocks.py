@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
+
+def is_whole(value: object) -> bool:
+    """Return whether a value is a whole number of at least 1, Python's or numpy's."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
+
 
 def check_divisible(layer: str, divisor: int, meaning: str, **channels: int) -> None:
     """Raise an error that names the layer, its channels and its blocks unless every channel count divides.
@@ -15,7 +22,7 @@ def check_divisible(layer: str, divisor: int, meaning: str, **channels: int) -> 
     Raises:
         ValueError: If the divisor is not a positive whole number or does not divide one of the counts.
     """
-    if not isinstance(divisor, int) or divisor < 1:
+    if not is_whole(divisor):
         raise ValueError(f'{layer}: {meaning} must be a whole number of at least 1')
     for name, count in channels.items():
         if count % divisor:

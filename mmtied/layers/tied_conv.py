@@ -89,7 +89,7 @@ class TiedConv2d(nn.Conv2d):
         )
         self.in_channels = in_channels
         self.out_channels = out_channels
-        self.blocks = blocks
+        self.blocks = int(blocks)  # It may be numpy's.
         # Nothing but a place in the graph: mmengine's `efficient_conv_bn_eval` looks for the module in front of every
         # norm, and finds the functions of :meth:`forward` otherwise.
         self.output = nn.Identity()

@@ -52,7 +52,7 @@ class TiedLinear(nn.Linear):
         super().__init__(in_features // blocks, out_features // blocks, bias=bias, device=device, dtype=dtype)
         self.in_features = in_features
         self.out_features = out_features
-        self.blocks = blocks
+        self.blocks = int(blocks)  # It may be numpy's.
 
     def forward(self, x: Tensor) -> Tensor:
         if self.blocks == 1:

@@ -9,6 +9,7 @@ from itertools import chain
 import torch
 import torch.utils.checkpoint as cp
 from mmcv.cnn import ContextBlock, ConvModule, build_plugin_layer
+from mmcv.cnn.bricks import DropPath
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -30,18 +31,25 @@ class Bottleneck(BaseModule):
         plugins: Configs of the plugins that this block has.
         with_cp: Whether to recompute the branch in the backward pass to save memory.
         zero_init_residual: Whether the block starts as the identity.
+        drop_path_rate: The share of samples that leave out the branch in training.
     """
 
     expansion = 4
 
     def __init__(
-        self, shortcut: nn.Module | None, plugins: Sequence[dict], with_cp: bool, zero_init_residual: bool
+        self,
+        shortcut: nn.Module | None,
+        plugins: Sequence[dict],
+        with_cp: bool,
+        zero_init_residual: bool,
+        drop_path_rate: float,
     ) -> None:
         super().__init__()
         self.shortcut = shortcut
         self.plugins = plugins
         self.with_cp = with_cp
         self.zero_init_residual = zero_init_residual
+        self.drop_path = DropPath(drop_path_rate) if drop_path_rate else nn.Identity()
         self.relu = nn.ReLU(inplace=True)
 
     @abstractmethod
@@ -91,6 +99,7 @@ class Bottleneck(BaseModule):
             out = cp.checkpoint(self.residual, x, use_reentrant=False)
         else:
             out = self.residual(x)
+        out = self.drop_path(out)
         return self.relu(out + (x if self.shortcut is None else self.shortcut(x)))
 
     def init_last(self, anew: bool) -> None:

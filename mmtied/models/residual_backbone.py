@@ -6,9 +6,11 @@ and needs no compiled operators.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule, Sequential, initialize
 from torch import Tensor, nn
@@ -22,10 +24,11 @@ from .pretrained import check_what_stays, in_order, run_steps, spell_out_below
 class ResidualBackbone(BaseModule):
     """Stem and stages of ResNet around the bottleneck of a subclass, with mmdet's arguments and training habits.
 
-    A subclass sets ``block`` and passes what only its block knows as ``block_cfg``.
+    A subclass sets ``block`` and passes what only its block knows as ``block_cfg``. Arguments and attributes have the
+    names of mmdet's, mmpretrain's and mmsegmentation's ``ResNet``; docs/architecture.md compares them one by one.
 
     Args:
-        depth: 26, 50, 101 or 152, a key of ``stage_blocks``.
+        depth: 26, 50, 101 or 152, a key of ``blocks_by_depth``.
         block_cfg: Arguments of the block beyond the frame's own: of all blocks, or a list with those of each stage.
         shortcut_blocks: Blocks of the projection shortcut, one number or one for each stage. Defaults to 1, an
             ordinary convolution.
@@ -48,12 +51,23 @@ class ResidualBackbone(BaseModule):
         plugins: mmdet's plugins, a list of ``dict(cfg=dict(type=…), position='after_conv1|2|3', stages=…)``.
         with_cp: Whether to recompute blocks in the backward pass to save memory. Defaults to False.
         zero_init_residual: Whether every block starts as an identity. Defaults to True.
+        drop_path_rate: mmpretrain's stochastic depth: the share of samples that leave out the last block's branch in
+            training; it grows linearly from 0 at the first block. Defaults to 0.
+        contract_dilation: mmsegmentation's: whether the first block of a dilated stage has half its dilation. Defaults
+            to False.
+        multi_grid: mmsegmentation's: the dilation of each block of the last stage, instead of the stage's. Defaults to
+            None.
+        pretrained: The checkpoint of ``init_cfg=dict(type='Pretrained', checkpoint=…)``, as older configs write it and
+            mmsegmentation's models hand it on. Defaults to None.
         init_cfg: mmengine's initialisation config, such as ``dict(type='Pretrained', checkpoint=…)``. Defaults to
             None: Kaiming for the convolutions, 1 for the norms. Any other is applied on top of that.
 
     Attributes:
         block: The class of the blocks.
-        stage_blocks: How many blocks each stage has, by depth.
+        blocks_by_depth: How many blocks each stage has, by depth.
+        stage_blocks: How many blocks each stage of this network has.
+        res_layers: The names of the stages, 'layer1' and so on.
+        feat_dim: Channels behind the last stage.
 
     Shape:
         Input (N, in_channels, H, W). Output a tuple with (N, 4 * base_channels * 2^i, H / s_i, W / s_i) for every
@@ -65,7 +79,7 @@ class ResidualBackbone(BaseModule):
 
     block: type[Any]  # A Bottleneck; what it takes beyond the frame's arguments, only its backbone knows.
     init_cfg: dict | list[dict] | None
-    stage_blocks = {26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+    blocks_by_depth = {26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
     def __init__(
         self,
@@ -91,9 +105,13 @@ class ResidualBackbone(BaseModule):
         plugins: Sequence[dict] | None = None,
         with_cp: bool = False,
         zero_init_residual: bool = True,
+        drop_path_rate: float = 0.0,
+        contract_dilation: bool = False,
+        multi_grid: Sequence[int] | None = None,
+        pretrained: str | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        super().__init__(init_cfg)
+        super().__init__(init_cfg_of(type(self), pretrained, init_cfg))
         check_arguments(
             type(self),
             depth,
@@ -103,24 +121,49 @@ class ResidualBackbone(BaseModule):
             out_indices=out_indices,
             style=style,
             frozen_stages=frozen_stages,
+            drop_path_rate=drop_path_rate,
         )
         refuse_dcn(type(self), dcn, stage_with_dcn)
-        self.out_indices = tuple(out_indices)
-        self.frozen_stages = frozen_stages
-        self.norm_eval = norm_eval
         norm_cfg = norm_cfg or dict(type='BN', requires_grad=True)
         stem_channels = stem_channels or base_channels
+        self.depth = depth
+        self.stem_channels = stem_channels
+        self.base_channels = base_channels
+        self.num_stages = num_stages
+        self.strides = strides
+        self.dilations = dilations
+        self.out_indices = tuple(out_indices)
+        self.style = style
+        self.deep_stem = deep_stem
+        self.avg_down = avg_down
+        self.frozen_stages = frozen_stages
+        self.conv_cfg = conv_cfg
+        self.norm_cfg = norm_cfg
+        self.norm_eval = norm_eval
+        self.plugins = plugins
+        self.with_cp = with_cp
+        self.zero_init_residual = zero_init_residual
         self.stem = make_stem(in_channels, stem_channels, deep=deep_stem, conv_cfg=conv_cfg, norm_cfg=norm_cfg)
 
         channels = stem_channels
-        self.stage_names = [f'layer{i + 1}' for i in range(num_stages)]
+        self.res_layers = [f'layer{i + 1}' for i in range(num_stages)]
+        self.stage_blocks = self.blocks_by_depth[depth][:num_stages]
+        # As in mmpretrain, stages that are left out count.
+        drop_path_rates = iter(
+            torch.linspace(0, drop_path_rate, sum(self.blocks_by_depth[depth]), device='cpu').tolist()
+        )
         block_cfgs = [block_cfg] * num_stages if isinstance(block_cfg, dict) else block_cfg
         shortcuts = each_stage(type(self), 'shortcut_blocks', value=shortcut_blocks, num_stages=num_stages)
-        for i, name in enumerate(self.stage_names):
+        for i, name in enumerate(self.res_layers):
             planes = base_channels * 2**i
             out_channels = planes * self.block.expansion
+            block_dilations = [dilations[i]] * self.stage_blocks[i]
+            if contract_dilation and dilations[i] > 1:
+                block_dilations[0] //= 2
+            if multi_grid is not None and i == num_stages - 1:
+                block_dilations = check_multi_grid(type(self), multi_grid, self.stage_blocks[i])
             blocks = []
-            for j in range(self.stage_blocks[depth][i]):
+            for j, dilation in enumerate(block_dilations):
                 stride = strides[i] if j == 0 else 1
                 try:
                     shortcut = None
@@ -137,7 +180,7 @@ class ResidualBackbone(BaseModule):
                         channels,
                         planes,
                         stride=stride,
-                        dilation=dilations[i],
+                        dilation=dilation,
                         style=style,
                         shortcut=shortcut,
                         conv_cfg=conv_cfg,
@@ -145,6 +188,7 @@ class ResidualBackbone(BaseModule):
                         plugins=plugins_of_stage(plugins or (), i, num_stages),
                         with_cp=with_cp,
                         zero_init_residual=zero_init_residual,
+                        drop_path_rate=next(drop_path_rates),
                         **block_cfgs[i],
                     )
                 except ValueError as error:
@@ -185,11 +229,52 @@ class ResidualBackbone(BaseModule):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         x = self.stem(x)
         outs = []
-        for i, name in enumerate(self.stage_names):
+        for i, name in enumerate(self.res_layers):
             x = getattr(self, name)(x)
             if i in self.out_indices:
                 outs.append(x)
         return tuple(outs)
+
+    @property
+    def conv1(self) -> nn.Module:
+        """The convolution of a stem that has one; as in mmdet, a deep stem's are in ``stem`` alone."""
+        return self.stem[0].conv if not self.deep_stem else self.__getattr__('conv1')
+
+    @property
+    def norm1(self) -> nn.Module:
+        """The norm of a stem that has one; as in mmdet, a deep stem's are in ``stem`` alone."""
+        return self.stem[0].norm if not self.deep_stem else self.__getattr__('norm1')
+
+    @property
+    def maxpool(self) -> nn.Module:
+        """The pooling that ends the stem."""
+        return self.stem[-1]
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Return how deep a parameter lies, for learning rates that decay from layer to layer.
+
+        ``LearningRateDecayOptimWrapperConstructor`` of mmpretrain asks for it. The numbers are those of its ResNet:
+        the stem is 0, and two to four blocks in a row have one number.
+
+        Args:
+            param_name: Its name in the model.
+            prefix: That of the backbone in the model, such as 'backbone.'. Defaults to ''.
+
+        Returns:
+            The parameter's number, and how many numbers there are, that of what follows the backbone included.
+        """
+        together = (3, 4, 4, 3) if self.depth == 152 else (3, 2, 3, 3)
+        numbers = [math.ceil(blocks / k) for blocks, k in zip(self.stage_blocks, together)]
+        head = 1 + sum(numbers)
+        stage, _, rest = param_name.removeprefix(prefix).partition('.')
+        if not param_name.startswith(prefix):
+            number = head
+        elif stage in self.res_layers:
+            i = self.res_layers.index(stage)
+            number = 1 + sum(numbers[:i]) + int(rest.partition('.')[0]) // together[i]
+        else:
+            number = 0
+        return number, head + 1
 
     def __prepare_scriptable__(self) -> nn.Module:
         # TorchScript reads neither mmcv's ConvModule nor plugins that are found by their names; a graph it does, if no
@@ -201,7 +286,7 @@ class ResidualBackbone(BaseModule):
         return traced
 
     def _freeze_stages(self) -> None:
-        frozen = [self.stem, *(getattr(self, name) for name in self.stage_names)][: self.frozen_stages + 1]
+        frozen = [self.stem, *(getattr(self, name) for name in self.res_layers)][: self.frozen_stages + 1]
         for module in frozen:
             module.eval()
             module.requires_grad_(False)
@@ -230,10 +315,11 @@ def check_arguments(
     out_indices: Sequence[int],
     style: str,
     frozen_stages: int,
+    drop_path_rate: float,
 ) -> None:
     """Raise an error that names the argument, its value and what would be right."""
     rules = [
-        ('depth', depth, depth in cls.stage_blocks, f'one of {tuple(cls.stage_blocks)}'),
+        ('depth', depth, depth in cls.blocks_by_depth, f'one of {tuple(cls.blocks_by_depth)}'),
         ('num_stages', num_stages, 1 <= num_stages <= 4, '1 to 4'),
         ('strides', strides, len(strides) == num_stages, f'{num_stages} numbers, one for each stage'),
         ('dilations', dilations, len(dilations) == num_stages, f'{num_stages} numbers, one for each stage'),
@@ -245,10 +331,33 @@ def check_arguments(
         ),
         ('style', style, style in ('pytorch', 'caffe'), "'pytorch' or 'caffe'"),
         ('frozen_stages', frozen_stages, -1 <= frozen_stages <= num_stages, f'-1 to {num_stages}'),
+        ('drop_path_rate', drop_path_rate, 0 <= drop_path_rate < 1, '0 or more and below 1'),
     ]
     for name, value, holds, right in rules:
         if not holds:
             raise ValueError(f'{cls.__name__}: {name}={value!r} must be {right}')
+
+
+def check_multi_grid(cls: type[ResidualBackbone], multi_grid: Sequence[int], blocks: int) -> list[int]:
+    """Return the dilations of the blocks of a stage if there is one for each."""
+    if len(multi_grid) != blocks:
+        raise ValueError(
+            f'{cls.__name__}: multi_grid={multi_grid!r} must be {blocks} numbers, one for each block of the last stage'
+        )
+    return list(multi_grid)
+
+
+def init_cfg_of(
+    cls: type[ResidualBackbone], pretrained: str | None, init_cfg: dict | list[dict] | None
+) -> dict | list[dict] | None:
+    """Return the ``init_cfg`` that ``pretrained``, its older form, stands for, or the one that is given."""
+    if pretrained is None:
+        return init_cfg
+    if not isinstance(pretrained, str):
+        raise ValueError(f'{cls.__name__}: pretrained={pretrained!r} must be the path of a checkpoint, or None')
+    if init_cfg:
+        raise ValueError(f'{cls.__name__}: pretrained={pretrained!r} and init_cfg={init_cfg!r}: only one can be given')
+    return dict(type='Pretrained', checkpoint=pretrained)
 
 
 def each_stage(cls: type[ResidualBackbone], name: str, value: int | Sequence[int], num_stages: int) -> Sequence[int]:

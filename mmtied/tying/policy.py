@@ -12,6 +12,7 @@ from mmcv.cnn import Linear as MMCVLinear
 from torch import nn
 
 from ..layers import TiedConv2d, TiedLinear
+from ..layers.blocks import is_whole
 from ..utils.complexity import Run, macs_by_module
 from ..utils.text_table import align
 from ..utils.words import some
@@ -151,7 +152,7 @@ def choose(layers: Mapping[str, nn.Module], policy: Policy) -> dict[str, int]:
             blocks = policy.get(source) if source else None
         if blocks is None:
             continue
-        if type(blocks) is not int or blocks < 1:
+        if not is_whole(blocks):
             raise ValueError(f'tie_model: {source!r} gives blocks={blocks!r} for {name}: a whole number of 1 or more')
         if blocks > 1:
             chosen[name] = blocks

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..layers import TiedSE
+from ..layers.blocks import is_whole
 from ..utils.complexity import Run
 from .policy import LeftLayer, TieReport, replace
 from .projection import project, project_bias
@@ -32,7 +33,7 @@ def tie_se(model: nn.Module, blocks: int, run: Run | None = None) -> TieReport:
     Raises:
         ValueError: If the network has no ``SELayer``, or B is not a whole number of at least 1.
     """
-    if type(blocks) is not int or blocks < 1:
+    if not is_whole(blocks):
         raise ValueError(f'tie_se: blocks={blocks!r} must be a whole number of at least 1')
     # By name: mmpretrain and mmdet have a class each, and this package imports neither.
     found = {name: module for name, module in model.named_modules() if type(module).__name__ == 'SELayer'}

@@ -145,7 +145,7 @@ def test_shapes_equal_those_of_resnet(name):
 @pytest.mark.parametrize('frozen', [-1, 0, 1, 4])
 def test_frozen_stages(name, frozen):
     backbone = small(name, frozen_stages=frozen).train()
-    parts = [backbone.stem, *(getattr(backbone, stage) for stage in backbone.stage_names)]
+    parts = [backbone.stem, *(getattr(backbone, stage) for stage in backbone.res_layers)]
     for i, part in enumerate(parts):
         assert part.training == (i > frozen)
         assert all(p.requires_grad == (i > frozen) for p in part.parameters())

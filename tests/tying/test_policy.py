@@ -4,6 +4,7 @@ import copy
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -190,6 +191,13 @@ def test_bad_policies_change_nothing(policy, named):
 def test_a_network_without_layers_to_tie():
     with pytest.raises(ValueError, match=r'of nn\.Conv2d and nn\.Linear there are none'):
         tie_model(nn.Sequential(nn.ReLU()), {'*': 2})
+
+
+def test_blocks_may_be_numpys():
+    model = nn.Sequential(nn.Conv2d(4, 4, 3), nn.Linear(4, 4))
+    tie_model(model, lambda name, layer: np.int64(2))
+    assert [type(layer.blocks) for layer in model] == [int, int]
+    assert 'blocks=2' in repr(model[0])
 
 
 def test_hooks_survive_untie():
