@@ -198,6 +198,28 @@ def test_two_processes_evaluate_as_one(coco):
     assert scores(coco / 'two') == one
 
 
+def test_augmented_images_score_as_by_mmdets_own_script(coco):
+    config = CONFIGS / 'cascade_rcnn/cascade-rcnn_tiedr50-4s32w_fpn_1x_coco.py'
+    found = {}
+    for name, script in (('ours', ROOT / 'tools/test.py'), ('theirs', MMDET / 'tools/test.py')):
+        command = [sys.executable, script, stand_in(coco, config), 'stand_in.pth', '--tta', '--work-dir', name]
+        run(coco, *command, '--cfg-options', *LOADERS, *resized(1, 'test'), PYTHONPATH=WITH_TESTS)
+        found[name] = scores(coco / name)
+    assert found['ours'] == found['theirs']
+    assert 0.1 < found['ours']['occlusion/bbox_mAP'] < 1
+    # The stand-in is off by other pixels in a mirror image, and finds each object twice.
+    assert found['ours'] != evaluate(coco, config, *resized(1, 'test'))
+
+
+def test_masks_are_not_tested_on_augmented_images(coco, trained):
+    command = [sys.executable, ROOT / 'tools/test.py', trained[0], 'work/epoch_1.pth', '--tta', '--work-dir', 'tta']
+    done = subprocess.run(
+        [*map(str, command), '--cfg-options', *MASK], cwd=coco, capture_output=True, text=True, env=ENVIRONMENT
+    )
+    assert done.returncode == 2
+    assert 'error: --tta: the detector finds masks' in done.stderr
+
+
 def test_two_processes_train_one_network(coco):
     (coco / 'sums.py').write_text(
         f"_base_ = '{CONFIGS}/retinanet/retinanet_tiedr50-4s32w_fpn_1x_coco.py'\n"
@@ -292,6 +314,25 @@ def test_backbone_checkpoint(coco, tmp_path):
     )
     assert 'accuracy/top5' in log
     assert list((tmp_path / 'shown').rglob('*.png')) or list(tmp_path.rglob('pictures/**/*.png'))
+    data = tmp_path / 'data'
+    data.rename(tmp_path / 'moved')
+    log = run(
+        tmp_path,
+        sys.executable,
+        ROOT / 'tools/test.py',
+        config,
+        'work/epoch_1.pth',
+        '--work-dir',
+        'augmented',
+        '--tta',
+        '--data-root',
+        'moved/imagenet',
+        '--cfg-options',
+        *QUICK,
+        *small,
+    )
+    assert 'accuracy/top5' in log
+    (tmp_path / 'moved').rename(data)
     # mmpretrain's own command takes the config as well.
     run(
         tmp_path,
