@@ -6,6 +6,7 @@ For inference by name see ``mmtied.inferencer``. mmpretrain learns names: ``regi
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from mmengine.config import Config
@@ -33,9 +34,24 @@ def zoo_root() -> Path:
     return checkout if (checkout / 'model-index.yml').is_file() else PACKAGE / '.mim'
 
 
-def config_files() -> dict[str, Path]:
-    """Return all configs by name."""
-    return {path.stem: path for path in sorted((zoo_root() / 'configs').glob('[!_]*/*.py'))}
+def config_files(pattern: str = '*') -> dict[str, Path]:
+    """Return configs by name.
+
+    Args:
+        pattern: Of their names, with ``*``, ``?`` and ``[…]``, such as '*tiedr50*_coco'; without any of these, a part
+            of the name. Defaults to all.
+
+    Raises:
+        ValueError: If no name fits; the message has similar ones.
+    """
+    files = {path.stem: path for path in sorted((zoo_root() / 'configs').glob('[!_]*/*.py'))}
+    if not set(pattern) & set('*?['):
+        pattern = f'*{pattern}*'
+    chosen = {name: path for name, path in files.items() if fnmatchcase(name, pattern)}
+    if not chosen:
+        similar = ', '.join(similar_names(pattern.strip('*'), files))
+        raise ValueError(f"no config's name fits {pattern!r}; there are {similar}, and others")
+    return chosen
 
 
 def config_file(name: str) -> str:

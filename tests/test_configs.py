@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
@@ -13,6 +14,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData
 from mmpretrain.structures import DataSample
+from torch import nn
 
 from mmtied.models.residual_backbone import ResidualBackbone
 
@@ -80,11 +82,18 @@ SCHEDULES = {
     '_1x_coco': (12, [8, 11]),
     '_2x_coco': (24, [16, 22]),
     '_20e_coco': (20, [16, 19]),
+    '_6x_coco': (73, [65, 71]),
     '_1x_cityscapes': (8, [7]),
     '_1x_voc0712': (4, [3]),
     '_8xb32_in1k': (100, [30, 60, 90]),
     '_8xb32-100e_in1k': (100, [30, 60, 90]),
 }
+
+
+def depth_of(path: Path) -> int | None:
+    """The depth of the backbone that the name says."""
+    depth = re.search(r'(?:r|x|se|net|next|nest)(26|50|101)\b', path.stem.replace('-', ' ').replace('_', ' '))
+    return int(depth[1]) if depth else None
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
@@ -109,9 +118,9 @@ def test_says_what_its_name_says(path):
     if kind and '-tiedse' not in path.stem:
         wanted = {'r': 'ResNet', 'resnet': 'ResNet', 'x': 'ResNeXt', 'resnext': 'ResNeXt', 'resnest': 'ResNeSt'}
         assert backbone.type == 'Tied' + wanted.get(kind[1], 'SENet')
-    depth = re.search(r'(?:r|x|se|net|next|nest)(26|50|101)\b', path.stem.replace('-', ' ').replace('_', ' '))
+    depth = depth_of(path)
     if depth and backbone.type != 'TIMMBackbone':
-        assert backbone.depth == int(depth[1])
+        assert backbone.depth == depth
     width = re.search(r'(\d)s(\d\d)w', path.stem)
     if width:
         built = MODELS.build(dict(backbone, type=f'mmtied.{backbone.type}', init_cfg=None)).layer1[0]
@@ -135,9 +144,49 @@ def test_detectors_are_evaluated_by_occlusion_and_tied_networks_start_from_scrat
     downloads = []
     offline(config.model, downloads)
     if 'tied' in path.stem and '-tied' not in path.stem:
-        assert downloads == [] and config.get('load_from') is None
+        assert config.get('load_from') is None
+        assert downloads == ([f'work_dirs/tiedresnet{depth_of(path)}_warm.pth'] if '-warm_' in path.stem else [])
     if config.default_scope != 'mmpretrain':
         assert 'mmtied.OcclusionMetric' in [metric['type'] for metric in np.atleast_1d(config.test_evaluator)]
+
+
+@pytest.mark.parametrize('path', [path for path in CONFIGS if '_gn-all_' in path.stem], ids=lambda path: path.stem)
+def test_from_scratch_every_norm_is_a_group_norm(path, uninitialised):
+    """No norm needs the statistics of a batch, and none is of one channel alone; neck and heads are mmdet's."""
+    config = Config.fromfile(path)
+    init_default_scope('mmdet')
+    model = MODELS.build(config.model)
+    norms = [module for module in model.modules() if 'Norm' in type(module).__name__]
+    assert all(isinstance(norm, nn.GroupNorm) and norm.num_channels > norm.num_groups for norm in norms)
+    heads = [model.neck, *([model.roi_head] if model.with_roi_head else [model.bbox_head])]
+    for part in heads:
+        groups = {module.num_groups for module in part.modules() if isinstance(module, nn.GroupNorm)}
+        assert groups == {32}
+    kept = {'TiedResNet', 'TiedSENet', 'TiedResNeXt'} & {type(model.backbone).__name__}
+    assert bool(kept) == ('tied' in path.stem)
+    assert not model.backbone.norm_eval and model.backbone.frozen_stages == -1
+    assert not model.backbone.zero_init_residual
+    assert config.optim_wrapper.paramwise_cfg.norm_decay_mult == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('depth, source', [(50, 'resnext50_32x4d'), (101, 'resnext101_32x4d')])
+def test_the_warm_start_of_a_recipe_is_what_convert_writes(depth, source, run_tool, tmp_path, monkeypatch):
+    """By the commands of the config's comment, from a network of random weights."""
+    config = Config.fromfile(ROOT / f'configs/warm_start/mask-rcnn_tiedr{depth}-4s32w-warm_fpn_2x_coco.py')
+    path = config.model.backbone.init_cfg.checkpoint
+    monkeypatch.chdir(tmp_path)
+    torch.save(timm.create_model(source).state_dict(), f'{source}.pth')
+    status, out, err = run_tool('convert_weights.py', f'tiedresnet{depth}', f'{source}.pth', path)
+    assert status == 0, out + err
+    init_default_scope('mmdet')
+    backbone = MODELS.build(config.model.backbone)
+    backbone.init_weights()
+    written = torch.load(path, weights_only=True)['state_dict']
+    for name, value in backbone.state_dict().items():
+        assert torch.equal(value, written[f'backbone.{name}']), name
+    assert all(parameter.requires_grad for parameter in backbone.train().parameters())
+    assert all(norm.training for norm in backbone.modules() if isinstance(norm, nn.BatchNorm2d))
 
 
 @pytest.mark.parametrize('path', list(networks()))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed
@@ -15,6 +17,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ..utils.errors import InputError
+from ..zoo import config_files
 from .progress import ProgressHook, log_to_file_alone
 
 # Any other error of a training or test is shown whole.
@@ -39,7 +42,12 @@ class KeysAndValues(DictAction):
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that mmdet's train and test commands have in common."""
-    parser.add_argument('config', help='config file')
+    parser.add_argument('config', help='config file, or the name of one that `mmtied zoo` lists')
+    parser.add_argument(
+        '--data-root',
+        help="folder of the data, in the place of the config's data_root wherever the config names a file in it; "
+        'data_root=DIR among --cfg-options is the same',
+    )
     parser.add_argument('--work-dir', help='folder of logs and checkpoints (default: work_dirs/CONFIG)')
     parser.add_argument(
         '--cfg-options',
@@ -65,13 +73,16 @@ def load_config(args: argparse.Namespace, adapt: Callable[[Config], None] | None
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     with wrong_is_input(args.config):
-        config = Config.fromfile(args.config)
+        config = Config.fromfile(config_files().get(args.config, args.config))
     config.launcher = args.launcher
+    options = dict(args.cfg_options or {})
+    data_root = args.data_root or options.pop('data_root', None)
+    if data_root is not None:
+        move_data(config, data_root)
     if adapt is not None:
         adapt(config)
-    if args.cfg_options is not None:
-        with wrong_is_input('--cfg-options'):
-            config.merge_from_dict(args.cfg_options)
+    with wrong_is_input('--cfg-options'):
+        config.merge_from_dict(options)
     if args.launcher == 'pytorch' and not torch.cuda.is_available():
         join_processes_on_cpu(config)
     if args.work_dir is not None:
@@ -79,6 +90,44 @@ def load_config(args: argparse.Namespace, adapt: Callable[[Config], None] | None
     elif config.get('work_dir') is None:
         config.work_dir = str(Path('work_dirs') / Path(args.config).stem)
     return config
+
+
+def move_data(config: Config, folder: str) -> None:
+    """Put another folder in the place of the config's data root, in every text that begins with it.
+
+    Raises:
+        InputError: If the config's data sets have no root, or several.
+    """
+    roots = {root.rstrip('/') for root in data_roots(config)}
+    if len(roots) != 1:
+        found = f'several: {", ".join(sorted(roots))}' if roots else 'none'
+        raise InputError(f"--data-root: takes the place of the data sets' one data_root, and the config has {found}")
+    (root,) = roots
+    parts = re.compile(rf'{re.escape(root)}(?=/|$)')
+
+    def moved(value: Any) -> Any:
+        if isinstance(value, str):
+            return parts.sub(lambda _: folder.rstrip('/'), value, count=1) if parts.match(value) else value
+        if isinstance(value, dict):
+            for key in value:
+                value[key] = moved(value[key])
+        return type(value)(map(moved, value)) if isinstance(value, list | tuple) else value
+
+    for key in [*config]:
+        config[key] = moved(config[key])
+
+
+def data_roots(value: Any) -> Iterator[str]:
+    """Yield the data roots of all data sets of a config."""
+    if isinstance(value, dict | Config):
+        for key, inner in value.items():
+            if key == 'data_root' and isinstance(inner, str) and inner:
+                yield inner
+            else:
+                yield from data_roots(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from data_roots(inner)
 
 
 def build_runner(config: Config, args: argparse.Namespace, loop: str) -> Runner:

@@ -1,16 +1,14 @@
-"""All configs in Markdown, and the published AP on COCO over the backbone's parameters (Fig. 6)."""
+"""The configs as a list and in Markdown, and the published AP on COCO over the backbone's parameters (Fig. 6)."""
 
 from __future__ import annotations
 
-import json
-from functools import cache
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import yaml
 from matplotlib.figure import Figure
-from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
-from tqdm import tqdm
+
+from ...utils.text_table import align
 
 HEADER = """# The configs
 
@@ -23,7 +21,8 @@ none is reproduced by us, and no weights are linked, since none were published. 
 
 The commands are those for one GPU; the recipes are for 8, and `--auto-scale-lr` scales the learning rate. On several,
 `tools/dist_train.sh CONFIG GPUS`. Baselines start from ImageNet weights, tied detectors from scratch unless they are
-given a classifier's checkpoint, as published, by `--backbone-checkpoint` ([training.md](training.md)).
+given a classifier's checkpoint, as published, by `--backbone-checkpoint`; [training.md](training.md) says when to take
+the recipes from scratch, with group norm, or from a warm start. `mmtied zoo PATTERN` lists configs by their names.
 """
 
 PANELS = [
@@ -34,26 +33,50 @@ PANELS = [
 ]
 
 
-@cache
-def parameters(scope: str, backbone: str) -> float:
-    """Return the millions of parameters of a backbone, given as json."""
-    init_default_scope(scope)
-    return sum(p.numel() for p in MODELS.build(json.loads(backbone)).parameters()) / 1e6
-
-
-def size_and_metrics(model: dict, root: Path) -> tuple[float, dict[str, float]]:
-    """Return the millions of parameters of a metafile's model, and its published results by name."""
-    config = Config.fromfile(root / model['Config'])
-    backbone = {key: value for key, value in config.model.backbone.to_dict().items() if key != 'init_cfg'}
+def size_and_metrics(model: dict) -> tuple[float, dict[str, float]]:
+    """Return the millions of parameters of the backbone of a metafile's model, and its published results by name."""
     metrics = {name: value for result in model.get('Results', []) for name, value in result['Metrics'].items()}
-    return parameters(config.default_scope, json.dumps(backbone)), metrics
+    return model['Metadata']['Backbone Parameters'] / 1e6, metrics
 
 
-def row(model: dict, root: Path) -> str:
-    """Return a model of a metafile as a row."""
-    size, metrics = size_and_metrics(model, root)
-    published = ', '.join(f'{name} {value}' for name, value in metrics.items()) or '-'
-    if 'Remark' in model.get('Metadata', {}):
+def as_text(metrics: dict[str, float]) -> str:
+    """Return published results in words."""
+    return ', '.join(f'{name} {value}' for name, value in metrics.items()) or '-'
+
+
+def metafiles(root: Path) -> Iterator[dict]:
+    """Yield the content of the metafiles, in the order of the index."""
+    for metafile in yaml.safe_load((root / 'model-index.yml').read_text())['Import']:
+        yield yaml.safe_load((root / metafile).read_text())
+
+
+def listing(root: Path, names: Collection[str]) -> str:
+    """Return configs as a table of text, with the published results and what trains them.
+
+    Args:
+        root: The folder of ``model-index.yml``.
+        names: Of the configs.
+    """
+    models = [model for content in metafiles(root) for model in content['Models'] if model['Name'] in names]
+    rows, remarks = [('config', 'published', 'backbone M')], []
+    for model in models:
+        size, metrics = size_and_metrics(model)
+        rows.append((model['Name'], as_text(metrics), f'{size:.2f}'))
+        if 'Remark' in model['Metadata']:
+            remarks.append(f'{model["Name"]}: {model["Metadata"]["Remark"]}')
+    train, test = ('mmtied train', 'mmtied test')
+    if root.name != '.mim':
+        train, test = (f'.venv/bin/python tools/{name}.py' for name in ('train', 'test'))
+    config = models[0]['Name'] if len(models) == 1 else 'CONFIG'
+    commands = (f'train: {train} {config} --auto-scale-lr', f'test:  {test} {config} CHECKPOINT')
+    return '\n'.join([align(rows, left=2), *remarks, '', *commands])
+
+
+def row(model: dict) -> str:
+    """Return a model of a metafile as a row in Markdown."""
+    size, metrics = size_and_metrics(model)
+    published = as_text(metrics)
+    if 'Remark' in model['Metadata']:
         published += f' ({model["Metadata"]["Remark"]})'
     name = model['Name']
     command = f'.venv/bin/python tools/train.py {model["Config"]} --auto-scale-lr'
@@ -63,11 +86,10 @@ def row(model: dict, root: Path) -> str:
 def page(root: Path) -> str:
     """Return the page: a section for each folder of configs."""
     lines = [HEADER]
-    for metafile in tqdm(yaml.safe_load((root / 'model-index.yml').read_text())['Import']):
-        content = yaml.safe_load((root / metafile).read_text())
+    for content in metafiles(root):
         lines += [f'## {content["Collections"][0]["Name"]}', '']
         lines += ['| config | backbone M | published | command |', '| --- | ---: | --- | --- |']
-        lines += [*(row(model, root) for model in content['Models']), '']
+        lines += [*(row(model) for model in content['Models']), '']
     return '\n'.join(lines)
 
 
@@ -77,7 +99,7 @@ def draw_published(root: Path) -> Figure:
     for axes, (title, folder, end, metric) in zip(figure.subplots(1, len(PANELS)), PANELS):
         models = yaml.safe_load((root / 'configs' / folder / 'metafile.yml').read_text())['Models']
         for model in (model for model in models if model['Name'].endswith(end)):
-            size, metrics = size_and_metrics(model, root)
+            size, metrics = size_and_metrics(model)
             backbone = model['Name'].split('_')[1]
             tied = backbone.startswith('tied')
             colour, marker = ('#d1495b', 'o') if tied else ('#1f6fb4', 's')
