@@ -102,8 +102,8 @@ def test_the_command_lists_or_writes(run_tool, tmp_path):
         0,
         ['retinanet_tiedr50-4s18w_fpn_1x_coco', 'retinanet_tiedr50-4s32w_fpn_1x_coco', ''],
     )
-    status, _, err = run_tool('zoo.py', 'retinanot')
-    assert status == 2 and "error: no config's name fits '*retinanot*'; there are retinanet_" in err
+    status, _, err = run_tool('zoo.py', 'retinanet_tiedr5_fpn_1x_coco')
+    assert status == 2 and "error: no config's name fits '*retinanet_tiedr5_fpn_1x_coco*'; there are retinanet_" in err
     status, _, err = run_tool('zoo.py', 'retinanet', '--out', tmp_path / 'zoo.md')
     assert status == 2 and 'pattern: chooses what is listed' in err
     assert run_tool('zoo.py', '--out', tmp_path / 'zoo.md')[0] == 0

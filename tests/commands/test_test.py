@@ -38,7 +38,9 @@ def test_a_config_of_mmdet_that_has_its_own_way_keeps_it():
     assert (after.model.type, after.model.tta_cfg) == (before.tta_model.type, before.tta_model.tta_cfg)
 
 
-def test_what_a_config_says_of_it_decides(name):
-    _, after = augmented(name, tta_model=dict(type='Mine', weight=2), tta_pipeline=[dict(type='Load')])
+def test_what_a_config_says_of_it_decides():
+    _, after = augmented(
+        'tiedresnet50-4s32w_8xb32_in1k', tta_model=dict(type='Mine', weight=2), tta_pipeline=[dict(type='Load')]
+    )
     assert (after.model.type, after.model.weight) == ('Mine', 2)
     assert after.test_dataloader.dataset.pipeline == [dict(type='Load')]
