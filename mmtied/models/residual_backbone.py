@@ -143,6 +143,8 @@ class ResidualBackbone(BaseModule):
         self.plugins = plugins
         self.with_cp = with_cp
         self.zero_init_residual = zero_init_residual
+        self.contract_dilation = contract_dilation
+        self.multi_grid = multi_grid
         self.stem = make_stem(in_channels, stem_channels, deep=deep_stem, conv_cfg=conv_cfg, norm_cfg=norm_cfg)
 
         channels = stem_channels
