@@ -124,7 +124,7 @@ class OcclusionResult(_Shown):
 
     @cached_property
     def judged(self) -> tuple[GroundTruth, Detections]:
-        """The ground truth and the detections that are matched with it: by LVIS's rules not all, else as they are."""
+        """What is matched, by LVIS's rules not all detections; else what was evaluated, as it is."""
         if self.settings.lvis:
             return federated(self.ground_truth, self.detections, self.settings.max_dets)
         return self.ground_truth, self.detections
@@ -136,7 +136,7 @@ class OcclusionResult(_Shown):
 
     @property
     def all_bins(self) -> OcclusionBins | WordBins:
-        """The bins that all fell into: those of the settings, or of the words that were found under a key."""
+        """The bins that all fell into, those of the settings or of the words that were found under a key."""
         values = self.ground_truth.values
         return WordBins(values.words) if values is not None and values.words else self.settings.bins
 
