@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mmtied.coco.coco_json import check_ground_truth
 from mmtied.coco.key import Key
@@ -21,8 +23,8 @@ def ground_truth(values=(), image_values=(), ids=None) -> dict:
         {'id': 50 + i, 'image_id': image['id'], 'category_id': 1, 'bbox': [0, 0, 10, 10]}
         for i, image in enumerate(images)
     ]
-    for listed, given in ((entries, values), (images, image_values)):
-        for entry, value in zip(listed, given):
+    for listed, wanted in ((entries, values), (images, image_values)):
+        for entry, value in zip(listed, wanted):
             if value is not MISSING:
                 entry['key'] = value
     return {'images': images, 'annotations': entries, 'categories': [{'id': 1, 'name': 'one'}]}
@@ -190,6 +192,40 @@ def test_hidden_shares_by_pixels():
         area = grids[0].sum()
         wanted = (grids[0] & ~grids[1]).sum() / area if area else 0
         assert hidden_shares(whole[None], visible[None]) == pytest.approx([wanted], abs=1e-12)
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+VALUES = SCALARS | st.lists(SCALARS, max_size=5) | st.dictionaries(st.text(max_size=3), SCALARS, max_size=2)
+
+
+@given(given=st.lists(VALUES, min_size=1, max_size=6), lenient=st.booleans(), visible=st.booleans())
+def test_whatever_stands_there_is_a_column_or_a_sentence(given, lenient, visible):
+    try:
+        values = read(ground_truth(given), lenient=lenient, visible=visible)
+    except InputError as error:
+        assert '\n' not in str(error)
+        return
+    assert values.numbers.shape == (len(given),)
+    known = values.numbers[~np.isnan(values.numbers)]
+    assert ((known >= 0) & (known < (len(values.words) or np.inf))).all()
+    assert not visible or (known <= 1).all()
+    assert [one is None for one in values.given] == np.isnan(values.numbers).tolist()
+
+
+CELLS = st.text(alphabet='019.-eyn ,"\n', max_size=6) | st.sampled_from(['true', 'low', 'nan', '1', '2', '.5'])
+
+
+@given(rows=st.lists(st.lists(CELLS, min_size=1, max_size=3), max_size=5), lenient=st.booleans())
+def test_whatever_a_file_holds_is_a_column_or_a_sentence(tmp_path_factory, rows, lenient):
+    path = tmp_path_factory.getbasetemp() / 'any.csv'
+    path.write_text('image_id,level\n' + '\n'.join(map(','.join, rows)), encoding='utf-8')
+    try:
+        values = read(ground_truth([0, 0]), None, file=str(path), lenient=lenient)
+    except InputError as error:
+        assert '\n' not in str(error)
+    else:
+        assert values.of_images
+        assert values.numbers.shape == (2,)
 
 
 @pytest.fixture

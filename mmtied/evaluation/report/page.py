@@ -190,8 +190,8 @@ def ratio_figure(result: OcclusionResult) -> go.Figure:
     settings = result.settings
     what = 'instances' if settings.per_instance else 'images'
     figure = go.Figure(layout=LAYOUT)
-    title = as_shown(settings.quantity)
-    figure.update_xaxes(title=title).update_layout(title=f'{what} by their {title.partition(" of the ")[0]}', bargap=0)
+    title, their = as_shown(settings.quantity), '' if settings.keyed else 'their '
+    figure.update_xaxes(title=title).update_layout(title=f'{what} by {their}{title.partition(" of the ")[0]}', bargap=0)
     values = result.ground_truth.values
     ratios = result.binned_ratios
     if values is not None and values.words:
