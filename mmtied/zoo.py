@@ -38,8 +38,8 @@ def config_files(pattern: str = '*') -> dict[str, Path]:
     """Return configs by name.
 
     Args:
-        pattern: Of their names, with ``*``, ``?`` and ``[…]``, such as '*tiedr50*_coco'; without any of these, a part
-            of the name. Defaults to all.
+        pattern: Of their names, with ``*``, ``?`` and ``[…]``, such as ``'*tiedr50*_coco'``; without any of these, a
+            part of the name. Defaults to all.
 
     Raises:
         ValueError: If no name fits; the message has similar ones.

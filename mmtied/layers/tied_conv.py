@@ -163,7 +163,7 @@ class TiedConv2d(nn.Conv2d):
 
         On CUDA this is the published form: its time stays level where that of group convolution grows with the
         number of groups (Fig. 3). Features of another layout are copied, and in a graph that is to hold for every
-        layout (:func:`is_recorded`) all are.
+        layout (``is_recorded``) all are.
 
         Args:
             x: As of the layer, which has no groups.

@@ -97,9 +97,9 @@ def split_checkpoint(content: Mapping, backbone: nn.Module) -> tuple[dict[str, T
         backbone: The backbone that they are for, as in :func:`warm_start`.
 
     Returns:
-        Tensors by their names, of the backbone and of the rest, and the prefix that the backbone's had: 'backbone.',
-        that of a wrapper or of one of several networks ('model.', 'encoder_q.'), or ''. Of several that hold as much,
-        the first is taken; what stands beside it is left out.
+        The tensors of the backbone and those of the rest by their names, and the prefix of the backbone's, 'backbone.',
+        that of a wrapper or of one of several networks ('model.', 'encoder_q.'), or ''. Of several that
+        hold as much, the first is taken; what stands beside it is left out.
 
     Raises:
         ValueError: If it holds no tensors.

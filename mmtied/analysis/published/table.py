@@ -202,7 +202,13 @@ def variants_markdown() -> str:
 def to_page(rows: Iterable[ComplexityRow], with_variants: bool = True) -> str:
     """Return docs/complexity.md: a section for each table, and one for all our networks if wanted."""
     page = HEADER + to_markdown(rows)
-    return page + '\n## All our networks\n\nThose on 16 channels a split, `-s16`, are ours and not published.\n\n' + variants_markdown() if with_variants else page
+    return (
+        page
+        + '\n## All our networks\n\nThose on 16 channels a split, `-s16`, are ours and not published.\n\n'
+        + variants_markdown()
+        if with_variants
+        else page
+    )
 
 
 def to_csv(rows: Iterable[ComplexityRow]) -> str:
