@@ -141,8 +141,14 @@ def test_ultralytics(ultralytics_module):
     assert tied_layers(model) == 10
     again = pickle.loads(pickle.dumps(model))
     assert type(again).__name__ == 'TiedModel' and tied_layers(again) == 10
-    again = trainer.get_model('yolov8n.yaml', weights=None)
-    again.load_state_dict(model.state_dict())
+    # Weights of a tied network are its own, those of an ordinary one are projected.
+    resumed = trainer.get_model('yolov8n.yaml', weights=again)
+    for name, value in model.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], value), name
+    ordinary = ultralytics_module.DetectionModel('yolov8n.yaml', nc=3, verbose=False)
+    start = trainer.get_model('yolov8n.yaml', weights=ordinary).state_dict()['model.4.m.0.cv1.conv.weight']
+    blocks = ordinary.state_dict()['model.4.m.0.cv1.conv.weight']
+    assert_close(start, (blocks[:16, :16] + blocks[16:, 16:]) / 2)
 
     for norm in (module for module in model.modules() if isinstance(module, nn.BatchNorm2d)):
         nn.init.uniform_(norm.running_var, 0.5, 2)
