@@ -34,6 +34,7 @@ def training_step(config: str, size: tuple[int, int], batch: int, device: torch.
     # Both are trained whole, where ordinary backbones freeze their first stage and their norms.
     if 'frozen_stages' in content.model.backbone:
         content.model.backbone.update(frozen_stages=-1, norm_eval=False)
+    content.optim_wrapper.optimizer.lr = 1e-6  # Random weights and images of noise: no step may diverge.
     optimizer = dict(content.optim_wrapper, type='AmpOptimWrapper' if half else 'OptimWrapper')
     with DefaultScope.overwrite_default_scope('mmdet'):
         detector = MODELS.build(content.model).to(device).train()
