@@ -19,7 +19,7 @@ from .engine import ENGINES
 from .errors import Hits, count_errors
 from .federated import federated
 from .pedestrians import PedestrianMatcher, Pedestrians, tall_enough
-from .resampling import FEWEST, Sampled, bootstrap, interval, middle, random_subsets
+from .resampling import FEWEST, Sampled, bootstrap, interval, middle, random_subsets, widened
 from .result import OcclusionComparison, OcclusionResult
 from .scores import (
     PEDESTRIAN_SCORES,
@@ -162,18 +162,26 @@ class Row:
     is_bin: bool = False
     size: Size | None = None  # of a cell, whose instances of other sizes are ignored
 
+    def inside(self, truth: GroundTruth) -> np.ndarray:
+        """Return which annotations are instances of the row, (annotations,) bool."""
+        inside = np.isin(truth.image, self.images) & ~truth.uncounted
+        return inside if self.ignored is None else inside & ~self.ignored
+
     def counts(self, truth: GroundTruth) -> dict[str, int]:
         """Return how many images, instances and classes the row holds."""
-        inside = np.isin(truth.image, self.images) & ~truth.uncounted
-        images = len(self.images)
-        if self.ignored is not None:
-            inside &= ~self.ignored
-            images = len(np.unique(truth.image[inside]))
+        inside = self.inside(truth)
+        images = len(self.images) if self.ignored is None else len(np.unique(truth.image[inside]))
         return {
             'images': images,
             'instances': int(inside.sum()),
             'classes': len(np.unique(truth.category[inside])),
         }
+
+    def images_of_class(self, truth: GroundTruth) -> np.ndarray:
+        """Return how many images show each class of the row, (classes,)."""
+        inside, images = self.inside(truth), len(truth.images)
+        shown = np.unique(truth.category[inside] * images + truth.image[inside])
+        return np.unique(shown // images, return_counts=True)[1]
 
 
 @dataclass(frozen=True)
@@ -389,6 +397,9 @@ def _bootstrap(
     row = measured[0].row
     if not settings.bootstrap or not row.has_ratios or row.counts(truth)['images'] < FEWEST:
         return None
+    images_of_class = row.images_of_class(truth)
+    if not len(images_of_class):
+        return None
     kinds: list[list[Sampled]] = [[one.matches for one in measured]]
     if settings.miss_rate and row.size is None:
         kinds.append([one.pedestrians for one in measured if one.pedestrians])
@@ -404,7 +415,7 @@ def _bootstrap(
         )
         for detectors in kinds
     ]
-    return np.concatenate(samples, axis=2)
+    return widened(np.concatenate(samples, axis=2), images_of_class)
 
 
 def _band(

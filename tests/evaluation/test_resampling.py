@@ -7,7 +7,7 @@ from made_up import made_up
 from mmtied.coco.coco_json import check_ground_truth, check_results
 from mmtied.evaluation import evaluate_occlusion
 from mmtied.evaluation.accumulator import Accumulator
-from mmtied.evaluation.resampling import bootstrap, interval, middle, random_subsets
+from mmtied.evaluation.resampling import bootstrap, interval, middle, random_subsets, widened
 
 
 def accumulator(seed: int = 0, images: int = 40) -> Accumulator:
@@ -57,6 +57,31 @@ def test_middle_and_interval():
     assert interval(samples, 300.0) == pytest.approx((-175, 775))
     assert np.isnan(middle(np.array([np.nan]))).all()
     assert np.isnan(interval(np.array([np.nan]), np.nan)).all()
+
+
+def test_widened_samples_keep_their_mean_and_grow_where_classes_are_in_few_images():
+    samples = np.random.default_rng(0).normal(size=(50, 2, 3))
+    both = 1.25 / (0.35 + 3.35 / 16)
+    for images, factor in (([1], 0.35**-0.5), ([2, 2], 0.675**-0.5), ([1, 4], both**0.5), ([500], 1.1)):
+        wide = widened(samples, np.array(images))
+        assert wide.mean(0) == pytest.approx(samples.mean(0))
+        assert wide.std(0) == pytest.approx(factor * samples.std(0), rel=1e-3)
+    # A difference of widened samples is the widened difference, so that pairs stay pairs.
+    one, other = np.moveaxis(widened(samples, np.array([3, 1])), 1, 0)
+    assert other - one == pytest.approx(widened(samples[:, 1] - samples[:, 0], np.array([3, 1])))
+
+
+def test_intervals_of_a_row_are_widened_by_its_own_classes():
+    truth, found = made_up(images=60)
+    result = evaluate_occlusion(truth, found, bootstrap=50)
+    sets = check_ground_truth(truth, 'truth')
+    matches = Accumulator.of(sets, check_results(found, 'found', sets, 'bbox'), 'bbox')
+    samples = bootstrap([matches], np.arange(60), 50, (0, 0, 0), 'test')[:, 0, 0]
+    instances = [entry for entry in truth['annotations'] if not entry['iscrowd']]
+    shown = [len({entry['image_id'] for entry in instances if entry['category_id'] == name}) for name in (0, 3, 9)]
+    wanted = interval(widened(samples, np.array(shown)), result.all.AP)
+    assert result.all.interval['AP'] == pytest.approx(wanted)
+    assert wanted[1] - wanted[0] > np.subtract(*middle(samples)[::-1])
 
 
 def test_what_has_intervals_and_bands():
