@@ -193,6 +193,8 @@ class Detections(Entries):
         Args:
             chosen: Which, (n,) bool.
         """
+        if chosen.all():
+            return self  # Millions of them need not be there twice.
         segmentation = self.segmentation
         if segmentation is not None:
             segmentation = [segmentation[row] for row in np.flatnonzero(chosen)]

@@ -69,9 +69,7 @@ def cut(truth: GroundTruth, found: Detections, iou_type: str, max_dets: int) -> 
         iou_type: 'bbox' or 'segm'.
         max_dets: How many detections of a class and image count.
     """
-    within = within_limit(found, max_dets)
-    if not within.all():
-        found = found.rows(within)
+    found = found.rows(within_limit(found, max_dets))
     count = len(truth.images)
     tables = np.bincount(truth.image, minlength=count) * np.bincount(found.image, minlength=count)
     large = tables > LARGEST_TABLE
