@@ -69,7 +69,8 @@ def load_config(args: argparse.Namespace, adapt: Callable[[Config], None] | None
 
     Args:
         args: Those of :func:`add_config_arguments`.
-        adapt: Changes that a command makes, which --cfg-options can change again. Defaults to None.
+        adapt: Changes that a command makes to the config with --cfg-options, which can change them again. Defaults to
+            None.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     with wrong_is_input(args.config):
@@ -79,10 +80,11 @@ def load_config(args: argparse.Namespace, adapt: Callable[[Config], None] | None
     data_root = args.data_root or options.pop('data_root', None)
     if data_root is not None:
         move_data(config, data_root)
-    if adapt is not None:
-        adapt(config)
     with wrong_is_input('--cfg-options'):
         config.merge_from_dict(options)
+    if adapt is not None:
+        adapt(config)
+        config.merge_from_dict(options)  # They have the last word.
     if args.launcher == 'pytorch' and not torch.cuda.is_available():
         join_processes_on_cpu(config)
     if args.work_dir is not None:

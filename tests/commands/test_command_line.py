@@ -63,6 +63,21 @@ def test_mmdets_way_of_saying_so_is_the_same():
     assert config.val_evaluator[1].ann_file == '/coco/annotations/instances_val2017.json'
 
 
+def test_options_are_known_to_a_command_and_have_the_last_word(tmp_path):
+    (tmp_path / 'config.py').write_text('depth, frozen, norms = 50, 0, 0\n')
+    parser = argparse.ArgumentParser()
+    add_config_arguments(parser)
+    args = parser.parse_args([str(tmp_path / 'config.py'), '--cfg-options', 'depth=26', 'frozen=-1'])
+    seen = []
+
+    def adapt(config: Config) -> None:
+        seen.append(config.depth)  # A checkpoint is compared with the network of this depth.
+        config.update(frozen=1, norms=1)
+
+    config = load_config(args, adapt)
+    assert (seen, config.depth, config.frozen, config.norms) == ([26], 26, -1, 1)
+
+
 def test_other_folders_whose_names_begin_alike_stay(tmp_path):
     path = tmp_path / 'config.py'
     path.write_text("dataset = dict(data_root='data/coco/')\nothers = ('data/coco', 'data/coco_2', 'x/data/coco/y')\n")
