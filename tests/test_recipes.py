@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -170,6 +171,7 @@ def scores(work_dir: Path) -> dict[str, float]:
 
 
 def evaluate(folder: Path, config: Path, *options: str) -> dict[str, float]:
+    shutil.rmtree(folder / 'scored', ignore_errors=True)  # of another test
     command = [sys.executable, ROOT / 'tools/test.py', stand_in(folder, config), 'stand_in.pth', '--work-dir', 'scored']
     run(folder, *command, '--cfg-options', *LOADERS, *options, PYTHONPATH=WITH_TESTS)
     return scores(folder / 'scored')

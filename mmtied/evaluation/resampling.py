@@ -103,7 +103,8 @@ def widened(samples: np.ndarray, images_of_class: np.ndarray) -> np.ndarray:
         samples: Of any scores or differences, (count, ...).
         images_of_class: How many images show each class of the row, (classes,).
     """
-    mean = np.nanmean(samples, axis=0)
+    # Along the memory: to the last bit the same, whatever other detectors stand beside.
+    mean = np.nanmean(np.ascontiguousarray(np.moveaxis(samples, 0, -1)), axis=-1)
     variance, seen = (1 / images_of_class).sum(), ((images_of_class - UNSEEN) / images_of_class**2).sum()
     return mean + max(np.sqrt(variance / seen), LEAST_WIDENING) * (samples - mean)
 
