@@ -64,23 +64,20 @@ def trained(rows: list[dict[str, str]]) -> str:
 
 
 def figure(rows: list[dict[str, str]]) -> Figure:
-    """Return time over multiply-adds, both as shares of ResNet-50's: on the line a network costs what it counts."""
+    """Return time and multiply-adds of each network, both as shares of ResNet-50's."""
     shapes = [*dict.fromkeys((row['size'], row['batch']) for row in rows)]
-    drawn = Figure(figsize=(4.2 * len(shapes), 4), layout='constrained')
-    for axes, shape in zip(drawn.subplots(1, len(shapes), squeeze=False)[0], shapes):
+    names = [*dict.fromkeys(row['network'] for row in rows)][::-1]
+    drawn = Figure(figsize=(3.6 * len(shapes) + 1, 0.4 * len(names) + 1.2), layout='constrained')
+    for axes, shape in zip(drawn.subplots(1, len(shapes), squeeze=False, sharey=True)[0], shapes):
         own = [row for row in rows if (row['size'], row['batch']) == shape]
+        macs = {row['network']: float(row['MACs ratio']) for row in own}
+        axes.barh(names, [macs[name] for name in names], color='0.85', label='multiply-adds')
         for k, runtime in enumerate(dict.fromkeys(row['runtime'] for row in own)):
-            points = [(float(row['MACs ratio']), float(row['ratio'])) for row in own if row['runtime'] == runtime]
-            axes.plot(*zip(*points), MARKERS[k], label=runtime, alpha=0.8, clip_on=False)
-        names = {row['network']: float(row['MACs ratio']) for row in own}
-        for name, macs in names.items():
-            highest = max(float(row['ratio']) for row in own if row['network'] == name)
-            axes.annotate(name, (macs, highest), xytext=(0, 6), textcoords='offset points', rotation=60, fontsize=7)
-        axes.axline((1, 1), slope=1, color='grey', linewidth=1)
-        axes.set(xlabel='multiply-adds, of ResNet-50', title=f'{shape[0]}, batch {shape[1]}', ylim=(0.4, 2))
-        axes.set(xlim=(0.4, 1.4))
-    drawn.axes[0].set_ylabel('time, of ResNet-50 in the same runtime')
-    drawn.axes[0].legend(loc='lower right')
+            ratios = {row['network']: float(row['ratio']) for row in own if row['runtime'] == runtime}
+            axes.plot([ratios[name] for name in names], names, MARKERS[k], label=runtime, alpha=0.8)
+        axes.axvline(1, color='grey', linewidth=1)
+        axes.set(xlabel='share of ResNet-50', title=f'{shape[0]}, batch {shape[1]}', xlim=(0, 1.6))
+    drawn.legend(*drawn.axes[0].get_legend_handles_labels(), loc='outside lower center', ncols=6)
     return drawn
 
 

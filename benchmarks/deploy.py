@@ -28,6 +28,7 @@ from mmtied.utils.files import written_aside
 from mmtied.utils.logs import log_warnings_only
 
 Run = Callable[[], object]
+SHAPES = ['1x224x224', '8x224x224', '1x800x1344', '8x800x1344']
 COLUMNS = ['size', 'batch', 'runtime', 'network', 'ms', 'ratio', 'MACs ratio', 'best ratio']
 
 
@@ -52,6 +53,8 @@ def onnx_runtime(network: nn.Module, images: Tensor, folder: Path) -> Run:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
+    # Threads that wait for work without sleeping would take the cores of the networks that are timed in turns.
+    options.add_session_config_entry('session.intra_op.allow_spinning', '0')
     path = onnx_file(network, images, folder)
     session = onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
     feed = {session.get_inputs()[0].name: images.numpy()}
@@ -96,8 +99,7 @@ def times(runs: dict[str, Run], repeats: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--sizes', nargs='+', default=['224x224', '800x1344'], help='HxW (default: both)')
-    parser.add_argument('--batches', nargs='+', type=int, default=[1, 8], help='default: 1 8')
+    parser.add_argument('--shapes', nargs='+', default=SHAPES, help=f'BATCHxHxW (default: {" ".join(SHAPES)})')
     parser.add_argument('--runtimes', nargs='+', choices=RUNTIMES, default=list(RUNTIMES), help='default: all')
     parser.add_argument('--networks', nargs='+', choices=NETWORKS, default=list(NETWORKS), help='default: all')
     parser.add_argument('--repeats', type=int, default=10)
@@ -108,11 +110,13 @@ def main() -> None:
     names = [BASE, *(name for name in args.networks if name != BASE)]
     networks = {name: deploy(build(name)) for name in names}
     macs = {name: complexity(network, (224, 224)).macs for name, network in networks.items()}
-    shapes = [(size, batch) for size in args.sizes for batch in args.batches]
     rows = []
-    with tempfile.TemporaryDirectory() as folder, torch.no_grad(), tqdm(total=len(shapes) * len(args.runtimes)) as bar:
-        for size, batch in shapes:
-            images = torch.randn(batch, 3, *map(int, size.split('x')))
+    steps = len(args.shapes) * len(args.runtimes)
+    with tempfile.TemporaryDirectory() as folder, torch.no_grad(), tqdm(total=steps) as bar:
+        for shape in args.shapes:
+            batch, height, width = map(int, shape.split('x'))
+            size = f'{height}x{width}'
+            images = torch.randn(batch, 3, height, width)
             of_shape = {}
             for runtime in args.runtimes:
                 start = RUNTIMES[runtime]
