@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, WEIGHT_INITIALIZERS
 from torch import nn
 
-from ..models.pretrained import Step, check_what_stays, not_trained, refuse_foreign, spell_out, tensors_for
+from ..models.pretrained import Step, check_what_stays, content_of, not_trained, refuse_foreign, spell_out, tensors_for
 from ..models.residual_backbone import ResidualBackbone
 from ..models.tied_backbone import TiedBackbone, Tying, is_of_ordinary
 from ..utils.checkpoints import matching
@@ -47,9 +47,9 @@ def start_from(config: Config, checkpoint: str | None) -> None:
 
 def refuse_ordinary_weights(backbone: nn.Module, checkpoint: str, init_cfg: dict) -> None:
     """Raise an error if a checkpoint is not of the tied backbone itself, whose norms may be kept as they are."""
-    step = Step('', init_cfg)
+    step, content = Step('', init_cfg), content_of(init_cfg)
     what = None
-    if not_trained(init_cfg):
+    if not_trained(content):
         what = 'a warm start of convert_weights.py'
     elif isinstance(getattr(backbone, 'tying', None), Tying) and is_of_ordinary(backbone, step):
         what = f'of an ordinary {type(backbone).__name__}, which is tied by projection'
@@ -59,7 +59,7 @@ def refuse_ordinary_weights(backbone: nn.Module, checkpoint: str, init_cfg: dict
             f'model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint={checkpoint} '
             'model.backbone.init_cfg.prefix=backbone. model.backbone.frozen_stages=-1 model.backbone.norm_eval=False'
         )
-    tensors = tensors_for(backbone, init_cfg)
+    tensors = tensors_for(backbone, content, init_cfg['prefix'])
     refuse_foreign(backbone, tensors, step)
     check_what_stays(backbone, dict.fromkeys(matching(backbone, tensors), checkpoint))
 

@@ -104,14 +104,14 @@ def content_of(config: dict) -> Mapping:
     return content if isinstance(content, Mapping) else {}
 
 
-def tensors_for(network: nn.Module, config: dict) -> dict[str, Tensor]:
-    """Return the tensors of the checkpoint that a config loads, below its prefix, by the network's names."""
-    return own_names(network, below(checkpoint_tensors(content_of(config)), config.get('prefix')))
+def tensors_for(network: nn.Module, content: Mapping, prefix: str | None) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint's content, below a prefix, by the network's names."""
+    return own_names(network, below(checkpoint_tensors(content), prefix))
 
 
-def not_trained(config: dict) -> set[str]:
+def not_trained(content: Mapping) -> set[str]:
     """Return the names of what a warm start projected or initialised: it says so in its meta data."""
-    meta = content_of(config).get('meta')
+    meta = content.get('meta')
     origins = meta.get('tensors') if isinstance(meta, Mapping) else None
     return {name for name, how in origins.items() if how != 'matched'} if isinstance(origins, Mapping) else set()
 
@@ -152,14 +152,17 @@ def run_steps(network: nn.Module, steps: Sequence[Step]) -> tuple[dict[str, str]
     loaded: dict[str, str] = {}
     new: set[str] = set()
     for step in steps:
-        names = run_step(network, step)
+        names, untrained = run_step(network, step)
         loaded |= dict.fromkeys(names, step.config.get('checkpoint', ''))
-        new = new - names | (names & not_trained(step.config) if names else set())
+        new = new - names | untrained
     return loaded, new
 
 
-def run_step(network: nn.Module, step: Step) -> set[str]:
-    """Load or initialise the part of a network that a step names, and return the names of what was loaded.
+def run_step(network: nn.Module, step: Step) -> tuple[set[str], set[str]]:
+    """Load or initialise the part of a network that a step names.
+
+    Returns:
+        The names of what was loaded, and those among them that are not trained.
 
     Raises:
         ValueError: If the network has no such part, or the checkpoint holds none of its tensors.
@@ -169,14 +172,16 @@ def run_step(network: nn.Module, step: Step) -> set[str]:
         initializer = WEIGHT_INITIALIZERS.build(step.config)
         initializer.wholemodule = True
         initializer(part)
-        return set()
-    tensors = tensors_for(part, step.config)
+        return set(), set()
+    content = content_of(step.config)
+    tensors = tensors_for(part, content, step.config.get('prefix'))
     log_matches(part, tensors, step)
     refuse_foreign(part, tensors, step)
     # mmengine's loading lets a network adapt what is of another shape, as position embeddings.
     load_state_dict(part, {name: tensors[name] for name in part.state_dict() if name in tensors}, logger='silent')
     place = f'{step.part}.' if step.part else ''
-    return {f'{place}{name}' for name in matching(part, tensors)}
+    names = {f'{place}{name}' for name in matching(part, tensors)}
+    return names, names & not_trained(content)
 
 
 def check_what_stays(network: nn.Module, loaded: Mapping[str, str], projected: Collection[str] = ()) -> None:

@@ -12,7 +12,17 @@ from torch import nn
 
 from ..tying import TieReport, tie_model, tie_se
 from ..utils.checkpoints import matching
-from .pretrained import Step, check_what_stays, in_order, part_of, run_steps, spell_out, spell_out_below, tensors_for
+from .pretrained import (
+    Step,
+    check_what_stays,
+    content_of,
+    in_order,
+    part_of,
+    run_steps,
+    spell_out,
+    spell_out_below,
+    tensors_for,
+)
 
 
 @dataclass(frozen=True)
@@ -106,21 +116,23 @@ def share(steps: list[Step], ordinary: nn.Module, tied: nn.Module) -> tuple[list
     of_tied = False
     for step in steps:
         if step.loads:
-            of_tied = held(step, tied) > held(step, ordinary)
+            content = content_of(step.config)
+            of_tied = held(step, tied, content) > held(step, ordinary, content)
         shares[of_tied].append(step)
     return shares
 
 
-def held(step: Step, network: nn.Module) -> int:
-    """Return how many tensors of a network the checkpoint of a step holds."""
+def held(step: Step, network: nn.Module, content: Mapping) -> int:
+    """Return how many tensors of a network the checkpoint of a step holds, whose content this is."""
     part = part_of(network, step)
-    return len(matching(part, tensors_for(part, step.config)))
+    return len(matching(part, tensors_for(part, content, step.config.get('prefix'))))
 
 
 def is_of_ordinary(tied: nn.Module, step: Step) -> bool:
     """Return whether the checkpoint of a step is rather one of the ordinary network, which will be projected."""
-    ordinary = tied.tying.ordinary()
-    return held(step, ordinary) > 0 and bool(share([step], ordinary, tied)[0])
+    content = content_of(step.config)
+    of_ordinary = held(step, tied.tying.ordinary(), content)
+    return of_ordinary > 0 and of_ordinary >= held(step, tied, content)
 
 
 def ordinary_name(name: str, shapes: Mapping[str, object]) -> str:
