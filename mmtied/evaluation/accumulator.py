@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ..coco.data import Detections, GroundTruth
 from .engine import IOU_THRESHOLDS, MAX_DETECTIONS
-from .matching import Candidates
+from .matching import Candidates, by_class
 from .overlaps import find_overlaps
 from .pieces import within_limit
 from .scores import SCORES, ClassScores
@@ -167,14 +167,11 @@ class Accumulator:
             counts.append(~matches.forgiven & ~(other_size & (matches.truth < 0)))
         right, counted = np.stack(rights), np.stack(counts)
         # As the reference API breaks ties of score: by image, then by index in the file.
-        order = np.lexsort((found.image, -found.score, found.category))
-        instances = np.flatnonzero(~uncounted)
-        instances = instances[np.argsort(truth.category[instances], kind='stable')]
-        starts = np.arange(1, len(truth.categories))
+        order = np.lexsort((found.image, -found.score))
+        classes = len(truth.categories)
         of_classes = []
         for rows, truth_rows in zip(
-            np.split(order, np.searchsorted(found.category[order], starts)),
-            np.split(instances, np.searchsorted(truth.category[instances], starts)),
+            by_class(order, found.category, classes), by_class(np.flatnonzero(~uncounted), truth.category, classes)
         ):
             # Behind the last match, no detection changes a score.
             hits = np.flatnonzero(right[:, rows].any(0))

@@ -278,7 +278,3 @@ def _mean(values: np.ndarray) -> float:
     """Return the mean of what is there, NaN if nothing is."""
     values = values[values > -1]
     return float(values.mean()) if values.size else float('nan')
-
-
-def _score(value: float) -> float:
-    return float(value) if value > -1 else float('nan')

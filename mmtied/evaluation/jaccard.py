@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..coco.data import Detections, Entries, GroundTruth
+from .matching import by_class
 from .overlaps import Overlaps, find_overlaps
 
 SCORES_ABOVE = 0.1 * np.arange(10)
@@ -84,7 +85,10 @@ class JaccardMatcher:
         truth = replace(truth, bbox=clipped(truth, truth.images))
         found = replace(found, bbox=clipped(found, truth.images))
         self.truth, self.found = truth, found
-        self.found_rows, self.truth_rows = (_by_class(entries, len(truth.categories)) for entries in (found, truth))
+        self.found_rows, self.truth_rows = (
+            by_class(np.arange(len(entries.category)), entries.category, len(truth.categories))
+            for entries in (found, truth)
+        )
         every = np.ones(len(truth.image), dtype=bool)
         self.of_union = find_overlaps(replace(truth, iscrowd=~every), found, 'bbox', least=MATCH_IOU)
         shares = find_overlaps(replace(truth, iscrowd=every), found, 'bbox', least=MATCH_IOU)
@@ -202,12 +206,6 @@ def clipped(entries: Entries, images: Sequence[dict]) -> np.ndarray:
     inside = np.concatenate([np.clip(low, 0, sizes - 1), np.clip(high, 0, sizes)], axis=1)
     low, high = np.split(np.where(np.isnan(inside), np.concatenate([low, high], axis=1), inside), 2, axis=1)
     return np.concatenate([low, high - low], axis=1)
-
-
-def _by_class(entries: Entries, classes: int) -> list[np.ndarray]:
-    """Return the rows of each class."""
-    order = np.argsort(entries.category, kind='stable')
-    return np.split(order, np.searchsorted(entries.category[order], np.arange(1, classes)))
 
 
 def _above(image: np.ndarray, score: np.ndarray, images: int) -> np.ndarray:

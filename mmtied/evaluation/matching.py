@@ -74,6 +74,18 @@ class Candidates:
         return Matches(of_found, forgiven, found=hit)
 
 
+def by_class(rows: np.ndarray, category: np.ndarray, classes: int) -> list[np.ndarray]:
+    """Return the rows of each class, in the order that they are given.
+
+    Args:
+        rows: Of detections or annotations, (n,) int.
+        category: Class of every detection or annotation.
+        classes: How many there are.
+    """
+    rows = rows[np.argsort(category[rows], kind='stable')]
+    return np.split(rows, np.searchsorted(category[rows], np.arange(1, classes)))
+
+
 def _assign(pairs: Overlaps, of_found: np.ndarray, rank: np.ndarray, shared: np.ndarray | None = None) -> None:
     """Give unmatched detections their instances, in the order of ranks.
 

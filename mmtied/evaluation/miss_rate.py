@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..coco.data import Detections, GroundTruth
-from .matching import Candidates, Matches
+from .matching import Candidates, Matches, by_class
 from .overlaps import Overlaps, find_overlaps
 
 FPPI = np.array([0.0100, 0.0178, 0.0316, 0.0562, 0.1000, 0.1778, 0.3162, 0.5623, 1.0000])  # false positives an image
@@ -108,7 +108,7 @@ class MissRateMatcher:
             find_overlaps(replace(truth, iscrowd=crowds), found, 'bbox', least=MATCH_IOU) for crowds in (~every, every)
         )
         # As the reference API breaks ties of score: by image, then by index in the file.
-        self.order = np.lexsort((found.image, -found.score, found.category))
+        self.order = np.lexsort((found.image, -found.score))
 
     def match(self, uncounted: np.ndarray) -> Matches:
         """Match the detections, where some annotations do not count, (annotations,) bool."""
@@ -129,13 +129,10 @@ class MissRateMatcher:
         """Return the miss rates, where some annotations do not count, (annotations,) bool."""
         truth, found, matches = self.truth, self.found, self.match(uncounted)
         order = self.order[~matches.forgiven[self.order]]
-        instances = np.flatnonzero(~uncounted)
-        instances = instances[np.argsort(truth.category[instances], kind='stable')]
-        starts = np.arange(1, len(truth.categories))
+        classes = len(truth.categories)
         curves = []
         for rows, truth_rows in zip(
-            np.split(order, np.searchsorted(found.category[order], starts)),
-            np.split(instances, np.searchsorted(truth.category[instances], starts)),
+            by_class(order, found.category, classes), by_class(np.flatnonzero(~uncounted), truth.category, classes)
         ):
             right = matches.right[rows]
             curves.append(
