@@ -215,9 +215,7 @@ def test_augmented_images_score_as_by_mmdets_own_script(coco):
 
 def test_masks_are_not_tested_on_augmented_images(coco, trained):
     command = [sys.executable, ROOT / 'tools/test.py', trained[0], 'work/epoch_1.pth', '--tta', '--work-dir', 'tta']
-    done = subprocess.run(
-        [*map(str, command), '--cfg-options', *MASK], cwd=coco, capture_output=True, text=True, env=ENVIRONMENT
-    )
+    done = start(coco, *command, '--cfg-options', *MASK)
     assert done.returncode == 2
     assert 'error: --tta: the detector finds masks' in done.stderr
 

@@ -14,6 +14,7 @@ from .columns import RawDetection
 from .data import Detections, GroundTruth
 
 BLOCK = 1 << 22  # bytes
+PEEK = 1 << 16  # bytes of the first look
 BETWEEN = b'},'  # two detections; where it is inside of one, the block is no json
 
 
@@ -27,14 +28,16 @@ def read_clean_results(
         ground_truth, iou_type, strict: As of :func:`~mmtied.coco.coco_json.check_results`.
     """
     try:
-        parts = [check_results(block, str(path), ground_truth, iou_type, strict=strict) for block in read_blocks(path)]
+        parts = [
+            check_results(block, str(path), ground_truth, iou_type, strict=strict) for block in read_blocks(path, BLOCK)
+        ]
     except (OSError, msgspec.DecodeError, RecursionError, InputError):
         return None
     return Detections.joined(parts)
 
 
-def read_blocks(path: str | PathLike) -> Iterator[list[RawDetection]]:
-    """Yield the detections of a file, some ten thousand together.
+def read_blocks(path: str | PathLike, size: int) -> Iterator[list[RawDetection]]:
+    """Yield the detections of a file, as many together as stand in so many bytes.
 
     Raises:
         OSError: If the file cannot be read.
@@ -44,9 +47,9 @@ def read_blocks(path: str | PathLike) -> Iterator[list[RawDetection]]:
     text, whole, more = b'', True, True
     with Path(path).open('rb') as file:
         while more:
-            block = file.read(BLOCK)
+            block = file.read(size)
             text += block
-            more = len(block) == BLOCK
+            more = len(block) == size
             if more:
                 end = text.rfind(BETWEEN)
                 if end < 0:
@@ -62,6 +65,6 @@ def read_blocks(path: str | PathLike) -> Iterator[list[RawDetection]]:
 def first_block(path: str | PathLike) -> list[RawDetection] | None:
     """Return the first detections of a file, or None if something is wrong with them."""
     try:
-        return next(read_blocks(path))
+        return next(read_blocks(path, PEEK))
     except (OSError, msgspec.DecodeError, RecursionError):
         return None
