@@ -18,6 +18,7 @@ from .lenient import mend_ground_truth, mend_results
 from .lvis import has_federation, read_federation, without_empty
 from .mmdet_pickle import is_pickle, read_pickle
 from .other_formats import is_other_format, read_other_format
+from .other_truth import OtherTruth
 from .references import check_order, names_files, numbers_classes, refer_by_name, refer_to_files
 from .result_blocks import first_block, read_clean_results
 
@@ -77,18 +78,50 @@ def read_sets(
             contents.append(read_json(source, 'results', results=True))
     if iou_type is None:
         iou_type = _iou_type(contents[0])
-    masks = masks or iou_type == 'segm'
-    other = None
-    if is_other_format(ground_truth):
-        other = read_other_format(ground_truth, image_dir, classes=names, quiet=quiet)
+    other = read_other_format(ground_truth, image_dir, names, quiet) if is_other_format(ground_truth) else None
+    data, truth = _read_truth(
+        ground_truth, other, masks=masks or iou_type == 'segm', lenient=lenient, by=by, amodal=amodal, lvis=lvis
+    )
+    if other is not None:
+        names = names or other.order
+    found = []
+    for content in contents:
+        if isinstance(content, tuple) or is_pickle(content):
+            detections = None
+        else:
+            detections = read_clean_results(content, truth, iou_type, strict=strict)
+        if detections is None:
+            entries, name, notes = _read_entries(
+                content, truth, iou_type=iou_type, names=names, by_file=other is not None, lenient=lenient
+            )
+            if lenient:
+                entries, mended = mend_results(entries, name, truth=data, boxes=iou_type == 'bbox')
+                notes += mended
+            detections = check_results(
+                entries, name, ground_truth=truth, iou_type=iou_type, strict=strict and not lenient
+            )
+            detections = replace(detections, notes=tuple(notes))
+        found.append(detections)
+    return truth, found, iou_type
+
+
+def _read_truth(
+    ground_truth: File | dict,
+    other: OtherTruth | None,
+    masks: bool,
+    lenient: bool,
+    by: Key | None,
+    amodal: bool,
+    lvis: bool,
+) -> tuple[dict, GroundTruth]:
+    """Return the content of a ground truth, as it was mended, and what is evaluated of it."""
+    notes: list[Note] = []
     if other is None:
         data, source = read_json(ground_truth, 'ground truth')
-        notes: list[Note] = []
     else:
         data, source, notes = other.data, str(ground_truth), list(other.notes)
         if masks and not any('segmentation' in entry for entry in data['annotations']):
             raise InputError(f'{source}: holds boxes and no masks, so only boxes can be evaluated (--iou-type bbox)')
-        names = names or other.order
     if lenient:
         data, mended = mend_ground_truth(data, source, masks)
         notes += mended
@@ -104,33 +137,39 @@ def read_sets(
     if empty:
         text = f"{source}: annotations without an area are left out, as LVIS's evaluation does: {empty:,}."
         notes.append(Note('no_area', empty, text))
-    truth = replace(truth, notes=(*notes, *truth.notes))
-    found = []
-    for content in contents:
-        notes = []
-        if isinstance(content, tuple):
-            entries, name = content
-            if other is not None or names_files(entries) or (lenient and numbers_classes(entries, truth)):
-                entries, notes = refer_by_name(entries, name, truth=truth, order=names)
-        elif is_pickle(content):
-            name = str(content)
-            if other is not None:
-                names = [*check_order(names, f'{name}: labels', 0)]
-            entries, notes = read_pickle(content, truth, iou_type, classes=names)
-            if other is not None:
-                entries = refer_to_files(entries, name, truth.images)
-        else:
-            clean = read_clean_results(content, truth, iou_type, strict=strict)
-            if clean is not None:
-                found.append(clean)
-                continue
-            entries, name = read_json(content, 'results')  # All of it, for the sentence that says what is wrong.
-        if lenient:
-            entries, mended = mend_results(entries, name, truth=data, boxes=iou_type == 'bbox')
-            notes += mended
-        checked = check_results(entries, name, ground_truth=truth, iou_type=iou_type, strict=strict and not lenient)
-        found.append(replace(checked, notes=tuple(notes)))
-    return truth, found, iou_type
+    return data, replace(truth, notes=(*notes, *truth.notes))
+
+
+def _read_entries(
+    content: File | tuple[Any, str],
+    truth: GroundTruth,
+    iou_type: str,
+    names: Sequence[str] | None,
+    by_file: bool,
+    lenient: bool,
+) -> tuple[Any, str, list[Note]]:
+    """Return results as a json file would hold them, a name for them in messages, and notes.
+
+    Args:
+        content: The path of a pickle or of a json file, or what such a file holds, with its name.
+        truth, iou_type: Of the set.
+        names: Of the classes that numbers count.
+        by_file: Whether the ground truth knows its images by their files, as other formats do.
+        lenient: Whether classes may be another tool's numbers.
+    """
+    if isinstance(content, tuple):
+        entries, name = content
+        if by_file or names_files(entries) or (lenient and numbers_classes(entries, truth)):
+            entries, notes = refer_by_name(entries, name, truth=truth, order=names)
+            return entries, name, notes
+        return entries, name, []
+    name = str(content)
+    if not is_pickle(content):
+        return read_json(content, 'results')[0], name, []  # All of it, for the sentence that says what is wrong.
+    if by_file:
+        names = [*check_order(names, f'{name}: labels', 0)]
+    entries, notes = read_pickle(content, truth, iou_type, classes=names)
+    return (refer_to_files(entries, name, truth.images) if by_file else entries), name, notes
 
 
 def _is_plain(source: File) -> bool:
